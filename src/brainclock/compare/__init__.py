@@ -1,0 +1,1 @@
+"""Experiments: rivals on the same people, folds, seeds and budgets."""

@@ -1,0 +1,148 @@
+"""Grad-RAM in closed form: the predicted age taken apart over the last feature map, exactly.
+
+The embedding is a mean of the feature map A over cells, z_cq = Σ_p P_qp A_c(p), and the age an affine
+function of it, ŷ = b + Σ_cq w_cq z_cq, with the standardisation of the embedding folded into w and b. So
+
+    M(p) = Σ_c (Σ_q w_cq P_qp) A_c(p)        Σ_p M(p) = ŷ − b
+
+With one cell this is the regression activation map (Wang and Yang 2017, arXiv:1703.10757) and, up to
+the rectification that Grad-CAM adds and that would hide what looks younger, Grad-CAM of the predicted
+age (Selvaraju et al. 2017, arXiv:1610.02391). At an earlier layer the same expression, activation
+times gradient, is a first-order statement and adds up to nothing in particular.
+
+The age of an ensemble is the mean of its members' ages, and the age of a member that sees the mirror
+image as well is the mean of both: so is the map, the shares of the mirror image mirrored back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from numpy import ndarray
+from torch import Tensor
+
+from brainclock.explain.age_map import AgeMap, Lattice
+from brainclock.explain.layers import ages_from, check_layer, features_at, last_layer, lattice_of, resting
+from brainclock.model.brain_age_model import BrainAgeModel
+from brainclock.model.ensemble import Ensemble
+
+METHOD = "grad-ram"
+
+
+def shares_of_features(
+    member: BrainAgeModel, features: Float[Tensor, "n f i j k"]
+) -> Float64[Tensor, "n i j k"]:
+    """Return the share of each voxel of a member's last feature map in its age, years.
+
+    The shares of a scan add up to that age minus ``member.regressor.bias``.
+    """
+    cells = member.encoder.cell_weights.double()  # (cells, voxels)
+    weights = member.regressor.weight.detach().double().reshape(features.shape[1], len(cells)) @ cells
+    flat = features.detach().double().flatten(2)  # (n, f, voxels)
+    shares: Tensor = torch.einsum("fv,nfv->nv", weights, flat)
+    return shares.reshape(len(features), *features.shape[2:])
+
+
+def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | None = None) -> AgeMap:
+    """Return the Grad-RAM map of one prepared scan, signed, in years.
+
+    Parameters
+    ----------
+    model : Ensemble
+        Comes back as it was, to the bit.
+    volume : Tensor, shape (1, 1, x, y, z)
+        Prepared intensity on the grid of the model.
+    layer : str or None
+        None is the last layer: there the shares add up exactly. At an earlier one the map is finer and of
+        first order: its ``intercept`` is the age that follows when the layer's feature map is 0, and
+        its ``completeness_error`` says what the first order leaves unexplained.
+
+    Raises
+    ------
+    InputError
+        The model has no such layer.
+    """
+    name = check_layer(model, layer)
+    additive = name == last_layer(model)
+    one_side = _last_layer if additive else partial(_inner_layer, layer=name)
+    with resting(model), torch.no_grad():
+        images = model.members[0].see(volume)
+        sides = [one_side(member, images) for member in model.members]
+        values = _mean_of(sides)
+        lattice = lattice_of(model, name)
+        if model.settings.encoder.mirror:
+            back = [one_side(member, images.flip(2)) for member in model.members]
+            sides += back
+            values, lattice = _join(values, _mean_of(back), lattice, model.grid.shape[0])
+    return AgeMap(
+        values=values,
+        lattice=lattice,
+        predicted_age=float(np.mean([side.age for side in sides])),
+        intercept=float(np.mean([side.intercept for side in sides])),
+        method=METHOD,
+        layer=name,
+        additive=additive,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """The shares of one member in its age of the scan, or of the scan's mirror image."""
+
+    shares: Float64[ndarray, "i j k"]
+    age: float
+    intercept: float
+
+
+def _last_layer(member: BrainAgeModel, images: Float[Tensor, "1 c i j k"]) -> _Side:
+    features = member.encoder.features(images)
+    age = float(member.read(member.encoder.pool(features))[0])
+    return _Side(shares_of_features(member, features)[0].cpu().numpy(), age, float(member.regressor.bias[0]))
+
+
+def _inner_layer(member: BrainAgeModel, images: Float[Tensor, "1 c i j k"], *, layer: str) -> _Side:
+    leaf = features_at(member, images, layer).requires_grad_(True)
+    intercept = float(ages_from(member, torch.zeros_like(leaf), layer)[0])
+    with torch.enable_grad():
+        ages = ages_from(member, leaf, layer)
+        (slope,) = torch.autograd.grad(ages.sum(), leaf)
+    shares = (slope.double() * leaf.detach().double()).sum(1)[0]
+    return _Side(shares.cpu().numpy(), float(ages[0].detach()), intercept)
+
+
+def _mean_of(sides: Sequence[_Side]) -> Float64[ndarray, "i j k"]:
+    return np.asarray(np.mean([side.shares for side in sides], axis=0))
+
+
+def _join(
+    scan: Float64[ndarray, "i j k"], mirrored: Float64[ndarray, "i j k"], lattice: Lattice, width: int
+) -> tuple[Float64[ndarray, "i j k"], Lattice]:
+    """Return the mean of the shares of a scan and of its mirror image, and where its voxels lie.
+
+    A lattice need not lie in the middle of the grid, so mirrored back its voxels fall between the old
+    ones. Both go onto the lattice in the middle, each share dealt out to its two neighbours there: the sum
+    is kept, and a symmetric brain has a symmetric map.
+
+    Parameters
+    ----------
+    scan, mirrored : ndarray of float64, shape (i, j, k)
+        The mirrored shares as they came, left still right.
+    lattice : Lattice
+        Of both.
+    width : int
+        Voxels of the model grid from left to right.
+    """
+    count, step = len(scan), lattice.step[0]
+    middle = (width - 1 - (count - 1) * step) / 2
+    places = np.clip(np.arange(count) + (lattice.start[0] - middle) / step, 0, count - 1)
+    low = np.minimum(places.astype(np.int64), max(count - 2, 0))
+    dealt = np.zeros((count, count))
+    dealt[low, np.arange(count)] += 1 - (places - low)
+    dealt[np.minimum(low + 1, count - 1), np.arange(count)] += places - low
+    both = np.tensordot(dealt, scan, axes=1) + np.tensordot(dealt, mirrored, axes=1)[::-1]
+    return both / 2, replace(lattice, start=(middle, *lattice.start[1:]))

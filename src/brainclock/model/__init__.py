@@ -1,0 +1,1 @@
+"""What a trained model is: encoder, regressor, folder, shipped weights."""

@@ -1,0 +1,111 @@
+"""The model that a folder holds: the mean of one or several networks, again one differentiable module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from brainclock.config import Grid, RunSettings
+from brainclock.errors import ModelError
+from brainclock.model.brain_age_model import BrainAgeModel
+
+
+class Ensemble(nn.Module):
+    """Members whose ages are averaged.
+
+    Each age is an affine function of the member's embedding, so the mean is one of all embeddings
+    together: an ensemble has an embedding, weights and an intercept as a single network has.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        Of the run that trained the members.
+    members : sequence of BrainAgeModel
+        Their settings may differ in what does not describe the network, such as the seed.
+
+    Attributes
+    ----------
+    members : sequence of BrainAgeModel
+
+    Raises
+    ------
+    ModelError
+        There is none, or one is another network.
+    """
+
+    members: Sequence[BrainAgeModel]
+
+    def __init__(self, settings: RunSettings, members: Sequence[BrainAgeModel]) -> None:
+        super().__init__()
+        if not members:
+            raise ModelError("An ensemble needs one member or more: give it the trained models.")
+        for number, member in enumerate(members):
+            for part in ("prepare", "channels", "encoder"):
+                if getattr(member.settings, part) != getattr(settings, part):
+                    raise ModelError(
+                        f"Member {number} was made with other settings of [{part}] than the ensemble: "
+                        "average only models on the same grid, of the same network."
+                    )
+        self.settings = settings
+        self.members = cast("Sequence[BrainAgeModel]", nn.ModuleList(members))
+
+    @classmethod
+    def build(cls, settings: RunSettings, members: int) -> Ensemble:
+        """Return an untrained ensemble, to be filled."""
+        return cls(settings, [BrainAgeModel.build(settings) for _ in range(members)])
+
+    @property
+    def grid(self) -> Grid:
+        """The grid on which volumes must lie."""
+        return self.settings.prepare.grid
+
+    @property
+    def embedding_size(self) -> int:
+        """Number of features of all members together."""
+        return sum(member.embedding_size for member in self.members)
+
+    @property
+    def weight(self) -> Float[Tensor, " d"]:
+        """Years for one unit of each feature of the embedding."""
+        return torch.cat([member.regressor.weight[0] for member in self.members]) / len(self.members)
+
+    @property
+    def intercept(self) -> float:
+        """The age of an embedding of zeros, years."""
+        return float(torch.stack([member.regressor.bias[0].double() for member in self.members]).mean())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.members[0].regressor.weight.device
+
+    def embed(self, volumes: Float[Tensor, "n 1 x y z"]) -> Float[Tensor, "n d"]:
+        """Return the embedding of each prepared volume: those of the members, one after the other.
+
+        Raises
+        ------
+        ModelError
+            The volumes do not have the shape of the grid.
+        """
+        images = self.members[0].see(volumes)  # the members see the same
+        return torch.cat([member.encode(images) for member in self.members], dim=1)
+
+    def read(self, embeddings: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """Return the age for each embedding, years: ``embeddings @ weight + intercept``."""
+        parts = torch.split(embeddings, [member.embedding_size for member in self.members], dim=1)
+        ages = [member.read(part) for member, part in zip(self.members, parts, strict=True)]
+        return torch.stack(ages).mean(dim=0)
+
+    def forward(self, volumes: Float[Tensor, "n 1 x y z"]) -> Float[Tensor, " n"]:
+        """Return the age of each prepared volume, years: the mean of the members' ages.
+
+        Parameters
+        ----------
+        volumes : Tensor, shape (n, 1, x, y, z)
+            Prepared intensity on the grid of the model: 0 outside the mask, above 0 inside.
+        """
+        return self.read(self.embed(volumes))

@@ -1,0 +1,1 @@
+"""A raw head becomes a volume on the model grid, one file a step."""

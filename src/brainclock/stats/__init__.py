@@ -1,0 +1,1 @@
+"""Pure functions on arrays. Knows no torch and no files."""
