@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from brainclock.config import Grid
+from brainclock.execution.product import multiply_along
 from brainclock.io.volume import Volume
 from brainclock.prepare.orient import box_around
 
@@ -81,5 +82,4 @@ def stretch(
     count = data.shape[axis]
     spline = make_interp_spline(np.arange(count), np.eye(count), k=min(3, count - 1))
     weights: Float64[ndarray, "n count"] = spline(np.clip(places, 0, count - 1))
-    stretched = np.tensordot(weights.astype(np.float32), data, axes=(1, axis))
-    return np.ascontiguousarray(np.moveaxis(stretched, 0, axis))
+    return multiply_along(weights, data, axis)

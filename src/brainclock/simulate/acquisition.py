@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from brainclock.errors import InputError
+from brainclock.execution.product import multiply_along
 from brainclock.io.volume import Volume
 
 Image = Float32[ndarray, "x y z"]
@@ -140,8 +141,10 @@ def bias_field(shape: tuple[int, ...], strength: float, rng: np.random.Generator
     n = 4
     order = np.add.outer(np.add.outer(np.arange(n), np.arange(n)), np.arange(n))
     weights = rng.standard_normal((n, n, n)) * (order > 0) * (order < n) / np.maximum(order, 1)
-    waves = [np.cos(np.pi * np.outer((np.arange(size) + 0.5) / size, np.arange(n))) for size in shape]
-    log_field = np.einsum("abc,ia,jb,kc->ijk", weights, *waves, optimize=True).astype(np.float32)
+    log_field = weights.astype(np.float32)
+    for axis, size in enumerate(shape):
+        waves = np.cos(np.pi * np.outer((np.arange(size) + 0.5) / size, np.arange(n)))
+        log_field = multiply_along(waves, log_field, axis)
     log_field *= np.float32(strength / max(float(log_field.std()), 1e-6))
     field = np.exp(log_field)
     return np.asarray(field / field.mean(), dtype=np.float32)
@@ -300,5 +303,5 @@ def between_knots(
     """Return trilinear values of a lattice at places along each of its last three axes, in knots."""
     for axis, place in zip((-3, -2, -1), places, strict=True):
         tent = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(lattice.shape[axis])))
-        lattice = np.moveaxis(np.tensordot(tent.astype(np.float32), lattice, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(lattice)
+        lattice = multiply_along(tent, lattice, axis)
+    return lattice

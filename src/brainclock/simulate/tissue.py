@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int16
 from numpy import ndarray
 
+from brainclock.execution.product import multiply_along
+
 #: The tissues, in the order of `TissueMap.shares`. ``lesion`` is white matter that T1w shows dark.
 TISSUES = ("csf", "cortex", "deep_grey", "white", "lesion")
 
@@ -54,5 +56,5 @@ class TissueMap:
 
     def intensity(self) -> Float32[ndarray, "x y z"]:
         """Return the T1w image without texture, bias or noise; white matter is 1, outside is 0."""
-        means = np.array([self.means[name] for name in TISSUES], dtype=np.float32)
-        return np.tensordot(means, self.shares, axes=1)
+        means = np.array([[self.means[name] for name in TISSUES]])
+        return np.asarray(multiply_along(means, self.shares, 0)[0])
