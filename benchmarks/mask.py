@@ -40,7 +40,7 @@ def main() -> None:
     print("| head | Dice | mask ml | labels ml |\n| --- | --- | --- | --- |")
     for scan in scans:
         head = read_volume(scan.path)
-        mask = prepare_volume(head, SETTINGS).scan_mask
+        mask = prepare_volume(head, SETTINGS).own.mask()
         brain = read_volume(labels_of(options.data, scan.key)).data > 0
         overlaps.append(2 * (mask & brain).sum() / (mask.sum() + brain.sum()))
         sizes.append(mask.sum() / brain.sum())

@@ -43,7 +43,7 @@ def chain_svg() -> str:
     steps = [
         (_middle(head.data), "a raw head", "(simulated)"),
         (_middle(prepared.data), "prepared", "brain, bias, template, gates"),
-        (_middle(seen), "what the network sees", "gradients: free of contrast"),
+        (_middle(seen), "what the network sees", "gradients (and intensity)"),
     ]
     parts = [_panel(i, image, *words) for i, (image, *words) in enumerate(steps)]
     parts += [_arrow(i) for i in range(3)]

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from brainclock.config import ChannelSettings, EncoderSettings, Grid, PrepareSettings, RunSettings
+from brainclock.config import (
+    ChannelSettings,
+    EncoderSettings,
+    Grid,
+    PrepareSettings,
+    RegressorSettings,
+    RunSettings,
+)
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.model.ensemble import Ensemble
 from brainclock.model.folder import golden_volume
@@ -14,13 +21,18 @@ from tiny_model import GRID
 
 
 def make_model(
-    cells: tuple[int, int, int] = (2, 2, 2), grid: Grid = GRID, members: int = 1, **encoder: object
+    cells: tuple[int, int, int] = (2, 2, 2),
+    grid: Grid = GRID,
+    members: int = 1,
+    blocks: int = 0,
+    **encoder: object,
 ) -> Ensemble:
     """A model of random weights whose intercept is 45."""
     settings = RunSettings(
         prepare=PrepareSettings(grid=grid),
         channels=ChannelSettings(channels=("intensity",), pool=(1, 1, 1)),
         encoder=EncoderSettings(**{"depth": 10, "width": 4, "cells": cells, **encoder}),
+        regressor=RegressorSettings(blocks=blocks),
     )
     seeds = [settings.model_copy(update={"seed": seed}) for seed in range(1, members + 1)]
     model = Ensemble(settings, [BrainAgeModel.build(own) for own in seeds])
@@ -29,6 +41,8 @@ def make_model(
         for number, member in enumerate(model.members):
             member.regressor.weight.copy_(torch.randn(member.regressor.weight.shape, generator=generator))
             member.regressor.bias.fill_(45.0 + number - (members - 1) / 2)
+            if member.blocks is not None:
+                member.blocks.weight.copy_(torch.randn(member.blocks.weight.shape, generator=generator))
     return model.eval().requires_grad_(False)
 
 

@@ -113,7 +113,7 @@ class PrepareSettings(Settings):
     intensity: Literal["percentile"] = Field(
         "percentile", description="95th percentile in the mask becomes 1"
     )
-    recipe: Literal[2] = Field(2, description="rises when a step changes what it makes of a scan")
+    recipe: Literal[3] = Field(3, description="rises when a step changes what it makes of a scan")
     gates: GateSettings = GateSettings()
 
 
@@ -162,10 +162,17 @@ class EncoderSettings(Settings):
 
 
 class RegressorSettings(Settings):
-    """The affine regressor on the frozen, standardised embedding."""
+    """The affine regressor on the frozen, standardised embedding.
+
+    With ``blocks`` a second one, as linear, reads means over blocks of what the network sees, and the age
+    is the mean of both; for objectives that leave the regressor to the end.
+    """
 
     kind: Literal["ridge", "l1"] = Field("ridge", description="squared or absolute error")
     views: int = Field(4, ge=0, description="augmented views per scan, besides the clean one")
+    blocks: int = Field(
+        0, ge=0, description="also read the channels themselves, as means over so many of their voxels; 0: no"
+    )
     log10_alpha: tuple[float, float, int] = Field(
         (-3.0, 6.0, 37), description="penalties tried: lowest, highest, how many"
     )

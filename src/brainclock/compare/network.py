@@ -20,7 +20,7 @@ from brainclock.train.fit import Fitted, fit
 from brainclock.train.loop import Task
 from brainclock.train.memory import keep_freed_memory
 from brainclock.train.objective import AgeBins
-from brainclock.train.regress import embed_clean, fit_regressor
+from brainclock.train.regress import embed_clean, fit_regressors
 from brainclock.train.views import Views
 
 
@@ -111,12 +111,12 @@ def _read(
 ) -> Float64[ndarray, " v"]:
     """Return the ages of the scans asked, by one readout."""
     if readout == "ridge":
-        return fitted.regressor.predict(embeddings)
+        return fitted.regressors.embedding.predict(embeddings)
     if readout == "l1":
         task = Task(views, training, cohort.ages[training], tuple(cohort.people(training)), ())
         regressor = job.settings.regressor.model_copy(update={"kind": "l1"})
         settings = job.settings.model_copy(update={"regressor": regressor, "seed": job.seed})
-        return fit_regressor(fitted.model, task, settings).predict(embeddings)
+        return fit_regressors(fitted.model, task, settings).embedding.predict(embeddings)
     if isinstance(fitted.head, AgeBins):
         with torch.no_grad():
             return fitted.head.read(torch.from_numpy(embeddings).float()).double().numpy()

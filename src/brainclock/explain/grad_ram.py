@@ -10,6 +10,9 @@ the rectification that Grad-CAM adds and that would hide what looks younger, Gra
 age (Selvaraju et al. 2017, arXiv:1610.02391). At an earlier layer the same expression, activation
 times gradient, is a first-order statement and adds up to nothing in particular.
 
+Where the model also reads means over blocks of what it sees, each block has its share as well, in closed
+form; it goes to the voxels of the layer that lie nearest.
+
 The age of an ensemble is the mean of its members' ages, and the age of a member that sees the mirror
 image as well is the mean of both: so is the map, the shares of the mirror image mirrored back.
 """
@@ -79,10 +82,15 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
             back = [one_side(member, images.flip(2)) for member in model.members]
             sides += back
             values, lattice = _join(values, _mean_of(back), lattice, model.grid.shape[0])
+        of_blocks = 0.0
+        if model.settings.regressor.blocks:
+            blocks = _shares_of_blocks(model, images)
+            of_blocks = float(blocks.sum())
+            values = values + _deal(blocks, _lattice_of_blocks(model), values.shape, lattice)
     return AgeMap(
         values=values,
         lattice=lattice,
-        predicted_age=float(np.mean([side.age for side in sides])),
+        predicted_age=float(np.mean([side.age for side in sides])) + of_blocks,
         intercept=float(np.mean([side.intercept for side in sides])),
         method=METHOD,
         layer=name,
@@ -92,7 +100,7 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Side:
-    """The shares of one member in its age of the scan, or of the scan's mirror image."""
+    """The shares of one member in what its embedding says of the scan, or of the scan's mirror image."""
 
     shares: Float64[ndarray, "i j k"]
     age: float
@@ -101,7 +109,7 @@ class _Side:
 
 def _last_layer(member: BrainAgeModel, images: Float[Tensor, "1 c i j k"]) -> _Side:
     features = member.encoder.features(images)
-    age = float(member.read(member.encoder.pool(features))[0])
+    age = float(member.read_embeddings(member.encoder.pool(features))[0])
     return _Side(shares_of_features(member, features)[0].cpu().numpy(), age, float(member.regressor.bias[0]))
 
 
@@ -139,10 +147,46 @@ def _join(
     """
     count, step = len(scan), lattice.step[0]
     middle = (width - 1 - (count - 1) * step) / 2
-    places = np.clip(np.arange(count) + (lattice.start[0] - middle) / step, 0, count - 1)
-    low = np.minimum(places.astype(np.int64), max(count - 2, 0))
-    dealt = np.zeros((count, count))
-    dealt[low, np.arange(count)] += 1 - (places - low)
-    dealt[np.minimum(low + 1, count - 1), np.arange(count)] += places - low
+    dealt = _dealt(np.arange(count) + (lattice.start[0] - middle) / step, count)
     both = np.tensordot(dealt, scan, axes=1) + np.tensordot(dealt, mirrored, axes=1)[::-1]
     return both / 2, replace(lattice, start=(middle, *lattice.start[1:]))
+
+
+def _dealt(places: Float64[ndarray, " n"], count: int) -> Float64[ndarray, "count n"]:
+    """Return how each of n shares is dealt out to ``count`` voxels: linearly to the two that it lies between.
+
+    ``places`` are in voxels; what lies beyond the first or last goes there. Columns add up to 1.
+    """
+    places = np.clip(places, 0, count - 1)
+    low = np.minimum(places.astype(np.int64), max(count - 2, 0))
+    dealt = np.zeros((count, len(places)))
+    dealt[low, np.arange(len(places))] += 1 - (places - low)
+    dealt[np.minimum(low + 1, count - 1), np.arange(len(places))] += places - low
+    return dealt
+
+
+def _deal(
+    shares: Float64[ndarray, "a b c"], source: Lattice, shape: tuple[int, ...], target: Lattice
+) -> Float64[ndarray, "i j k"]:
+    """Return shares on another lattice of this shape; the sum is kept."""
+    for axis, count in enumerate(shape):
+        places = source.start[axis] + np.arange(shares.shape[axis]) * source.step[axis]
+        dealt = _dealt((places - target.start[axis]) / target.step[axis], count)
+        shares = np.moveaxis(np.tensordot(dealt, shares, axes=(1, axis)), 0, axis)
+    return shares
+
+
+def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 f i j k"]) -> Float64[ndarray, "a b c"]:
+    """Return the share of each block in the mean of the members' ages, over all channels, years."""
+    shares = torch.zeros(model.members[0].block_shape, dtype=torch.float64)
+    for member in model.members:
+        if member.blocks is not None:
+            each = member.blocks.weight[0].double() * member.block_means(images)[0].double()
+            shares += each.reshape(-1, *shares.shape).sum(0).cpu() / len(model.members)
+    return shares.numpy()
+
+
+def _lattice_of_blocks(model: Ensemble) -> Lattice:
+    """Return where the blocks are centred on the model grid."""
+    x, y, z = (float(pool * model.settings.regressor.blocks) for pool in model.settings.channels.pool)
+    return Lattice(((x - 1) / 2, (y - 1) / 2, (z - 1) / 2), (x, y, z))

@@ -85,10 +85,10 @@ def features_at(
 
 
 def ages_from(member: BrainAgeModel, features: Float[Tensor, "n f i j k"], layer: str) -> Float[Tensor, " n"]:
-    """Return the ages that a member reads from a layer's feature map, years."""
+    """Return the ages, or the parts of them, that a member reads from a layer's feature map, years."""
     for block in list(member.encoder.stages)[_names(member).index(layer) :]:
         features = block(features)
-    return member.read(member.encoder.pool(features))
+    return member.read_embeddings(member.encoder.pool(features))
 
 
 @contextlib.contextmanager

@@ -170,8 +170,8 @@ def _brain(
     mask = labels > 0
     noise = np.random.default_rng(derive_seed(seed, "noise")).normal(0, _NOISE, labels.shape)
     data = np.where(mask, np.maximum(tissue.intensity() + noise, 0.01), 0).astype(np.float32)
-    image, inside = to_grid(Volume(data, anatomy.affine, "simulated brain"), mask, grid, np.eye(4))
-    prepared = PreparedScan(normalise(image, inside), inside, grid, np.eye(4))
+    image, share = to_grid(Volume(data, anatomy.affine, "simulated brain"), mask, grid, np.eye(4))
+    prepared = PreparedScan(normalise(image, share), share > 0.5, grid, np.eye(4))
     return prepared, _on_grid(np.isin(labels, codes).astype(np.int16), anatomy, grid)
 
 

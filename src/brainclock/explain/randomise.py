@@ -90,9 +90,11 @@ def compare_with_random_labels(
     InputError
         The models differ in more than their weights.
     """
-    if true.grid != random.grid or true.settings.encoder != random.settings.encoder:
+    parts = ("encoder", "regressor")
+    same = all(getattr(true.settings, part) == getattr(random.settings, part) for part in parts)
+    if true.grid != random.grid or not same:
         found, fix = "models of different kinds", "Train both with the same settings."
-        raise InputError("random labels", found, "the same grid and encoder", fix)
+        raise InputError("random labels", found, "the same grid, encoder and regressor", fix)
     return [
         likeness(explain(true), explain(random), mask)
         for explain, mask in zip(explainers, masks, strict=True)
@@ -109,7 +111,7 @@ def mean_likeness(alike: Sequence[Likeness]) -> Likeness:
 
 def _layer(member: BrainAgeModel, name: str) -> nn.Module:
     if name == "regressor":
-        return member.regressor
+        return nn.ModuleList(part for part in (member.regressor, member.blocks) if part is not None)
     stages: list[nn.Module] = list(member.encoder.stages)
     return member.encoder.stem if name == "stem" else stages[int(name.removeprefix("block")) - 1]
 

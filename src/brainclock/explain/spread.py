@@ -43,12 +43,11 @@ def on_scan(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "a b c"
 
     A share whose place lies outside of the scan's field of view goes to the nearest voxel.
     """
-    if prepared.scan_mask is None or prepared.scan_affine is None:
+    if prepared.own is None:
         return None
-    to_template = np.linalg.inv(prepared.template_to_scan) @ prepared.scan_affine
+    to_template = np.linalg.inv(prepared.template_to_scan) @ prepared.own.affine
     to_grid = np.linalg.inv(prepared.grid.matrix) @ to_template
-    a, b, c = prepared.scan_mask.shape
-    return _spread(age_map.values, age_map.lattice, _Target((a, b, c), to_grid, prepared.grid.shape))
+    return _spread(age_map.values, age_map.lattice, _Target(prepared.own.shape, to_grid, prepared.grid.shape))
 
 
 def shares_by_label(

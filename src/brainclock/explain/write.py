@@ -77,10 +77,10 @@ def _write(
     write_json(_sidecar(path), sidecar)
     write_volume(path, values, prepared.grid.matrix, space="template")
     own = on_scan(age_map, prepared)
-    if own is not None and prepared.scan_affine is not None:
+    if own is not None and prepared.own is not None:
         path = map_path(out, scan.key, age_map.method, in_scan=True)
         write_json(_sidecar(path), sidecar)
-        write_volume(path, own, prepared.scan_affine)
+        write_volume(path, own, prepared.own.affine)
     return values, found
 
 

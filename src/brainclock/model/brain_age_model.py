@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -9,13 +11,13 @@ from torch import Tensor, nn
 
 from brainclock.config import Grid, RunSettings, derive_seed
 from brainclock.errors import ConfigError, ModelError
-from brainclock.model.channels import Channels
-from brainclock.model.regressor import AffineRegressor
+from brainclock.model.channels import Channels, block_mean
+from brainclock.model.regressor import Regressors
 from brainclock.model.resnet import ResNet3d
 
 
 class BrainAgeModel(nn.Module):
-    """Channels, encoder and affine regressor.
+    """Channels, encoder and affine regressor; on request a second regressor, of the channels themselves.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ class BrainAgeModel(nn.Module):
         grid = settings.prepare.grid
         self.settings = settings
         if settings.encoder.mirror:
-            _check_mirror(grid, settings.channels.pool[0])
+            _check_mirror(grid, settings.channels.pool[0] * max(settings.regressor.blocks, 1))
         self.channels = Channels(settings.channels, grid.spacing_mm)
         self.encoder = ResNet3d(
             settings.encoder,
@@ -45,8 +47,11 @@ class BrainAgeModel(nn.Module):
         )
         with torch.random.fork_rng(devices=[]):
             self.regressor = nn.Linear(self.encoder.embedding_size, 1)
-        nn.init.zeros_(self.regressor.weight)
-        nn.init.zeros_(self.regressor.bias)
+            self.blocks = (
+                nn.Linear(self._count_blocks(), 1, bias=False) if settings.regressor.blocks else None
+            )
+        for weight in (*self.regressor.parameters(), *(self.blocks.parameters() if self.blocks else ())):
+            nn.init.zeros_(weight)
 
     @classmethod
     def build(cls, settings: RunSettings) -> BrainAgeModel:
@@ -94,11 +99,45 @@ class BrainAgeModel(nn.Module):
             embeddings = (embeddings + self.encoder(images.flip(2))) / 2
         return embeddings
 
-    def read(self, embeddings: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Return the age for each embedding, years, in single precision or better."""
+    def read(
+        self, embeddings: Float[Tensor, "n d"], images: Float[Tensor, "n c i j k"]
+    ) -> Float[Tensor, " n"]:
+        """Return the age of each scan, years, in single precision or better.
+
+        Parameters
+        ----------
+        embeddings : Tensor, shape (n, d)
+        images : Tensor, shape (n, c, i, j, k)
+            What the encoder saw: a model with ``regressor.blocks`` reads these as well.
+        """
+        ages = self.read_embeddings(embeddings)
+        if self.blocks is not None:
+            with torch.autocast(images.device.type, enabled=False):
+                ages = ages + self.blocks(self.block_means(images))[:, 0]
+        return ages
+
+    def read_embeddings(self, embeddings: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """Return the age, or with ``regressor.blocks`` its part, that is read off the embedding, years."""
         with torch.autocast(embeddings.device.type, enabled=False):
             ages: Tensor = self.regressor(embeddings.to(self.regressor.weight.dtype))
             return ages[:, 0]
+
+    def block_means(self, images: Float[Tensor, "n c i j k"]) -> Float[Tensor, "n b"]:
+        """Return the means over the blocks of each channel, of both sides with ``encoder.mirror``, flat."""
+        images = images.to(self.regressor.weight.dtype)
+        if self.settings.encoder.mirror:
+            images = (images + images.flip(2)) / 2
+        return block_mean(images, (self.settings.regressor.blocks,) * 3).flatten(1)
+
+    @property
+    def block_shape(self) -> tuple[int, int, int]:
+        """Blocks along each axis, of one channel."""
+        side = self.settings.regressor.blocks
+        i, j, k = (-(-size // side) for size in self.channels.output_shape(self.grid.shape))
+        return i, j, k
+
+    def _count_blocks(self) -> int:
+        return len(self.settings.channels.channels) * prod(self.block_shape)
 
     def forward(self, volumes: Float[Tensor, "n 1 x y z"]) -> Float[Tensor, " n"]:
         """Return the age of each prepared volume, years.
@@ -108,24 +147,36 @@ class BrainAgeModel(nn.Module):
         volumes : Tensor, shape (n, 1, x, y, z)
             Prepared intensity on the grid of the model: 0 outside the mask, above 0 inside.
         """
-        return self.read(self.embed(volumes))
+        images = self.see(volumes)
+        return self.read(self.encode(images), images)
 
-    def set_regressor(self, regressor: AffineRegressor) -> None:
-        """Take over a fitted regressor.
+    def set_regressors(self, regressors: Regressors) -> None:
+        """Take over what was fitted; of two regressors the mean.
 
         Raises
         ------
         ModelError
-            It was fitted on embeddings of another length.
+            One was fitted on features of another length, or one is missing or too many.
         """
-        if len(regressor.weight) != self.embedding_size:
+        found = [(regressors.embedding, self.regressor, "embedding")]
+        if (regressors.blocks is None) != (self.blocks is None):
             raise ModelError(
-                f"The regressor has {len(regressor.weight)} weights and the embedding {self.embedding_size} "
-                "features: fit it on embeddings of this model."
+                "The model reads blocks or not, and the regressors do otherwise: fit them again."
             )
+        if regressors.blocks is not None and self.blocks is not None:
+            found.append((regressors.blocks, self.blocks, "blocks"))
         with torch.no_grad():
-            self.regressor.weight.copy_(torch.from_numpy(regressor.weight)[None])
-            self.regressor.bias.fill_(regressor.intercept)
+            for regressor, layer, name in found:
+                if len(regressor.weight) != layer.in_features:
+                    raise ModelError(
+                        f"The regressor has {len(regressor.weight)} weights and the {name} "
+                        f"{layer.in_features} features: fit it on those of this model."
+                    )
+                weight = torch.from_numpy(regressor.weight / len(found))
+                # the many weights of blocks are kept in half precision, as kernels are: it moves no age
+                layer.weight.copy_((weight.half() if layer is self.blocks else weight)[None])
+            intercepts = [regressor.intercept for regressor, _, _ in found]
+            self.regressor.bias.fill_(sum(intercepts) / len(found))
 
     def round_kernels(self) -> None:
         """Round the kernels of the encoder to half precision, in which a folder then keeps them exactly.
@@ -138,7 +189,7 @@ class BrainAgeModel(nn.Module):
                     weight.copy_(weight.half())
 
 
-def _check_mirror(grid: Grid, pool: int) -> None:
+def _check_mirror(grid: Grid, block: int) -> None:
     """Refuse a grid whose voxels do not fall on each other if left and right are exchanged."""
     corners = np.stack(np.meshgrid(*((0, size - 1) for size in grid.shape), indexing="ij"), -1).reshape(-1, 3)
     mirrored = np.array([grid.shape[0] - 1, 0, 0]) + corners * [-1, 1, 1]
@@ -150,8 +201,9 @@ def _check_mirror(grid: Grid, pool: int) -> None:
             f"{off_mm:.1f} mm beside it, and half a voxel is allowed. Use a symmetric prepare.grid, or "
             "encoder.mirror = false."
         )
-    if grid.shape[0] % pool:
+    if grid.shape[0] % block:
         raise ConfigError(
-            f"encoder.mirror = true, but channels.pool = {pool} does not divide the {grid.shape[0]} voxels "
-            "from left to right: the mirror image would fall into other blocks. Choose another pool."
+            f"encoder.mirror = true, but blocks of {block} voxels (channels.pool, and regressor.blocks of "
+            f"these) do not divide the {grid.shape[0]} voxels from left to right: the mirror image would "
+            "fall into others. Choose another pool or other blocks."
         )

@@ -17,8 +17,8 @@ from brainclock.model.brain_age_model import BrainAgeModel
 class Ensemble(nn.Module):
     """Members whose ages are averaged.
 
-    Each age is an affine function of the member's embedding, so the mean is one of all embeddings
-    together: an ensemble has an embedding, weights and an intercept as a single network has.
+    Each age is an affine function of the member's embedding (and of block means, if it reads these), so the
+    mean is one of all embeddings together: an ensemble has an embedding and an intercept as a network has.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Ensemble(nn.Module):
         if not members:
             raise ModelError("An ensemble needs one member or more: give it the trained models.")
         for number, member in enumerate(members):
-            for part in ("prepare", "channels", "encoder"):
+            for part in ("prepare", "channels", "encoder", "regressor"):
                 if getattr(member.settings, part) != getattr(settings, part):
                     raise ModelError(
                         f"Member {number} was made with other settings of [{part}] than the ensemble: "
@@ -69,13 +69,8 @@ class Ensemble(nn.Module):
         return sum(member.embedding_size for member in self.members)
 
     @property
-    def weight(self) -> Float[Tensor, " d"]:
-        """Years for one unit of each feature of the embedding."""
-        return torch.cat([member.regressor.weight[0] for member in self.members]) / len(self.members)
-
-    @property
     def intercept(self) -> float:
-        """The age of an embedding of zeros, years."""
+        """The age of an embedding of zeros, and of blocks of zeros, years."""
         return float(torch.stack([member.regressor.bias[0].double() for member in self.members]).mean())
 
     @property
@@ -91,14 +86,20 @@ class Ensemble(nn.Module):
         ModelError
             The volumes do not have the shape of the grid.
         """
-        images = self.members[0].see(volumes)  # the members see the same
-        return torch.cat([member.encode(images) for member in self.members], dim=1)
+        return self.look(volumes)[0]
 
-    def read(self, embeddings: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        """Return the age for each embedding, years: ``embeddings @ weight + intercept``."""
-        parts = torch.split(embeddings, [member.embedding_size for member in self.members], dim=1)
-        ages = [member.read(part) for member, part in zip(self.members, parts, strict=True)]
-        return torch.stack(ages).mean(dim=0)
+    def look(self, volumes: Float[Tensor, "n 1 x y z"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+        """Return the embedding and the age of each prepared volume.
+
+        Raises
+        ------
+        ModelError
+            The volumes do not have the shape of the grid.
+        """
+        images = self.members[0].see(volumes)  # the members see the same
+        embeddings = [member.encode(images) for member in self.members]
+        ages = [member.read(own, images) for member, own in zip(self.members, embeddings, strict=True)]
+        return torch.cat(embeddings, dim=1), torch.stack(ages).mean(dim=0)
 
     def forward(self, volumes: Float[Tensor, "n 1 x y z"]) -> Float[Tensor, " n"]:
         """Return the age of each prepared volume, years: the mean of the members' ages.
@@ -108,4 +109,4 @@ class Ensemble(nn.Module):
         volumes : Tensor, shape (n, 1, x, y, z)
             Prepared intensity on the grid of the model: 0 outside the mask, above 0 inside.
         """
-        return self.read(self.embed(volumes))
+        return self.look(volumes)[1]

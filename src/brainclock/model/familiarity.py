@@ -17,7 +17,7 @@ from brainclock.errors import InputError
 
 _FOLDS = 5
 _EXPLAINED = 0.95  # share of the variance that the leading components take, if there are people enough
-_MOST_COMPONENTS = 12
+_MOST_COMPONENTS = 8
 _ENOUGH_LEFT_OUT = 20
 _EXPECTED = {"centre": 1, "components": 2, "variances": 1, "residual_variance": 0, "percentiles": 1}
 
@@ -35,7 +35,7 @@ class Familiarity:
     centre : ndarray of float32, shape (d,)
         Mean embedding.
     components : ndarray of float32, shape (k, d)
-        Orthonormal leading components.
+        Orthonormal leading components, rounded to half precision.
     variances : ndarray of float32, shape (k,)
         Variance along each.
     residual_variance : ndarray of float32, shape ()
@@ -196,7 +196,7 @@ def _gaussian(embeddings: Float64[ndarray, "n d"], people: int) -> Familiarity:
     rest = max(variances[k:].sum() / max(embeddings.shape[1] - k, 1), floor)
     return Familiarity(
         centre.astype(np.float32),
-        right[:k].astype(np.float32),
+        right[:k].astype(np.float16).astype(np.float32),
         np.maximum(variances[:k], floor).astype(np.float32),
         np.asarray(rest, np.float32),
         np.zeros(101, np.float32),

@@ -110,7 +110,7 @@ def load_model(name_or_path: str | Path | None = None) -> LoadedModel:
     model.load_state_dict(own)
     model.eval().requires_grad_(False)
     reference = {
-        name.removeprefix(_FAMILIARITY): tensor.numpy()
+        name.removeprefix(_FAMILIARITY): tensor.float().numpy()
         for name, tensor in tensors.items()
         if name.startswith(_FAMILIARITY)
     }
@@ -241,13 +241,15 @@ def _check_tensors(folder: Path, found: dict[str, Tensor], expected: dict[str, T
 def _to_bytes(model: Ensemble, familiarity: Familiarities) -> bytes:
     """Return the content of the weights file; equal weights give equal bytes.
 
-    Kernels that half precision holds exactly (`round_kernels`) are written so.
+    What half precision holds exactly (kernels after `round_kernels`, the components of familiarity) is
+    written so.
     """
     from safetensors.torch import save
 
     tensors = {name: _compact(tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
     reference: dict[str, Shaped[ndarray, ...]] = dict(familiarity.tensors())
-    tensors |= {_FAMILIARITY + name: torch.from_numpy(array.copy()) for name, array in reference.items()}
+    for name, array in reference.items():
+        tensors[_FAMILIARITY + name] = _compact(torch.from_numpy(array.copy()))
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ModelError(f"Tensor {name} of the model has a value that is not a number: it is not saved.")
@@ -256,6 +258,6 @@ def _to_bytes(model: Ensemble, familiarity: Familiarities) -> bytes:
 
 
 def _compact(tensor: Tensor) -> Tensor:
-    """Return a kernel in half precision if that changes nothing, and all else as it is."""
+    """Return a matrix or kernel in half precision if that changes nothing, and all else as it is."""
     half = tensor.half()
-    return (half if tensor.ndim == 5 and torch.equal(half.to(tensor.dtype), tensor) else tensor).contiguous()
+    return (half if tensor.ndim > 1 and torch.equal(half.to(tensor.dtype), tensor) else tensor).contiguous()

@@ -17,6 +17,29 @@ _CONSTANT = 1e-6  # a feature that varies less, relative to its size, is roundin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Regressors:
+    """What reads the age at the end: one regressor of the embedding, or the mean of that and another.
+
+    Parameters
+    ----------
+    embedding : AffineRegressor
+        Reads the embedding.
+    blocks : AffineRegressor or None
+        Reads means over blocks of what the network sees.
+    """
+
+    embedding: AffineRegressor
+    blocks: AffineRegressor | None = None
+
+    @property
+    def left_out_ages(self) -> Float64[ndarray, " n"]:
+        """Predicted age of each row of the fit by regressors fitted without that row's person."""
+        if self.blocks is None:
+            return self.embedding.left_out_ages
+        return np.asarray((self.embedding.left_out_ages + self.blocks.left_out_ages) / 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AffineRegressor:
     """``age = intercept + embedding @ weight``, and how it was found.
 
@@ -48,6 +71,7 @@ def fit_ridge(
     ages: Float64[ndarray, " n"],
     participants: Sequence[str],
     log10_alpha: tuple[float, float, int] = (-3.0, 6.0, 37),
+    floor: float = 0.0,
 ) -> AffineRegressor:
     """Fit a ridge regression; the penalty is chosen by leaving each participant out.
 
@@ -64,6 +88,10 @@ def fit_ridge(
         Whose row it is; several views or scans of one person share a name.
     log10_alpha : (low, high, number)
         Candidates, evenly spaced in log10.
+    floor : float
+        Features whose standard deviation is below this part of the typical (root mean square) one are
+        not enlarged to that of the others. For raw image values: where hardly any training brain reached, a
+        larger brain would else count ten thousandfold.
 
     Raises
     ------
@@ -71,7 +99,7 @@ def fit_ridge(
         Lengths differ, a value is not finite, or there are fewer than 3 people.
     """
     people = _people(embeddings, ages, participants)
-    design = _standardise(embeddings)
+    design = _standardise(embeddings, floor)
     basis, spectrum = _spectrum(design.features)
     mean_age = float(ages.mean())
     projected = basis.T @ (ages - mean_age)
@@ -96,6 +124,7 @@ def fit_l1(
     ages: Float64[ndarray, " n"],
     participants: Sequence[str],
     log10_alpha: tuple[float, float, int] = (-3.0, 6.0, 37),
+    floor: float = 0.0,
     iterations: int = 50,
 ) -> AffineRegressor:
     """Fit the linear regressor of least absolute error, as Rank-N-Contrast does, with a ridge.
@@ -110,7 +139,7 @@ def fit_l1(
     Parameters and errors as in `fit_ridge`. Time grows with the cube of n: some minutes for 3000 rows.
     """
     people = _people(embeddings, ages, participants)
-    design = _standardise(embeddings)
+    design = _standardise(embeddings, floor)
     gram = design.features @ design.features.T
     residuals = ages - np.median(ages)
 
@@ -140,10 +169,12 @@ class _Design:
     scale: Float64[ndarray, " d"]
 
 
-def _standardise(embeddings: Float64[ndarray, "n d"]) -> _Design:
+def _standardise(embeddings: Float64[ndarray, "n d"], floor: float) -> _Design:
     centre = embeddings.mean(axis=0)
     spread = embeddings.std(axis=0)
     varies = spread > _CONSTANT * np.abs(embeddings).max(axis=0)
+    if varies.any():
+        spread = np.hypot(spread, floor * np.sqrt(np.square(spread[varies]).mean()))
     scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
     return _Design((embeddings - centre) * scale, centre, scale)
 

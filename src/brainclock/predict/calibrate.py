@@ -66,7 +66,9 @@ def calibrate_model(
     model = copy.deepcopy(loaded.model)  # the other is the caller's
     with torch.no_grad():
         for member in model.members:  # their mean moves as each of them
-            member.regressor.weight.mul_(found.slope[0])
+            for layer in (member.regressor, member.blocks):
+                if layer is not None:
+                    layer.weight.mul_(found.slope[0])
             member.regressor.bias.mul_(found.slope[0]).add_(found.intercept)
     if loaded.card.calibration is not None:
         low, high = loaded.card.calibration.interval(predicted_age)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ def _with_stability(
     def read_age(turned: Volume, mask: Bool[ndarray, "x y z"] | None) -> float:
         options = {"in_template": in_template, "stripped": stripped}
         prepared = prepare_volume(turned, settings, mask=mask, **options)
-        return age_of(embed_prepared(prepared, loaded), loaded)
+        return look(prepared, loaded).age
 
     found = measure_stability(answer.predicted_age, read_age, volume, mask)
     if found is None:
@@ -165,9 +165,7 @@ def _answer(
     return replace(answer, flags=flags)
 
 
-def answer_prepared(
-    prepared: PreparedScan, loaded: LoadedModel, embedding: Float32[ndarray, " d"] | None = None
-) -> BrainAge:
+def answer_prepared(prepared: PreparedScan, loaded: LoadedModel, seen: Look | None = None) -> BrainAge:
     """Return the age of a prepared scan, with the flags that say how the scan came.
 
     Parameters
@@ -175,8 +173,8 @@ def answer_prepared(
     prepared : PreparedScan
         On the grid of the model, prepared with its settings.
     loaded : LoadedModel
-    embedding : ndarray of float32, shape (d,), optional
-        What `embed_prepared` gave, if it is known already.
+    seen : Look, optional
+        What `look` gave, if it is known already.
 
     Returns
     -------
@@ -188,10 +186,10 @@ def answer_prepared(
     ScanRefused
         The age that comes out is none (not finite, below 0 or above 125 years).
     """
-    if embedding is None:
-        embedding = embed_prepared(prepared, loaded)
-    predicted_age = age_of(embedding, loaded)
-    relative = loaded.familiarity.unfamiliarity(embedding)
+    if seen is None:
+        seen = look(prepared, loaded)
+    predicted_age = seen.age
+    relative = loaded.familiarity.unfamiliarity(seen.embedding)
     quality = {**prepared.quality, "unfamiliarity": relative}
     low, high = POSSIBLE_AGES
     if not low <= predicted_age <= high:
@@ -208,20 +206,28 @@ def answer_prepared(
     )
 
 
-def embed_prepared(prepared: PreparedScan, loaded: LoadedModel) -> Float32[ndarray, " d"]:
-    """Return the embedding of a prepared scan on the grid of the model."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What a model makes of one scan.
+
+    Parameters
+    ----------
+    embedding : ndarray of float32, shape (d,)
+    age : float
+        Years, possible or not.
+    """
+
+    embedding: Float32[ndarray, " d"]
+    age: float
+
+
+def look(prepared: PreparedScan, loaded: LoadedModel) -> Look:
+    """Return what a model makes of a prepared scan on its grid."""
     import torch
 
     with torch.inference_mode():
-        return np.asarray(loaded.model.embed(torch.from_numpy(prepared.data)[None, None])[0].numpy())
-
-
-def age_of(embedding: Float32[ndarray, " d"], loaded: LoadedModel) -> float:
-    """Return the age that the model reads off an embedding, years, possible or not."""
-    import torch
-
-    with torch.inference_mode():
-        return float(loaded.model.read(torch.from_numpy(embedding)[None])[0])
+        embeddings, ages = loaded.model.look(torch.from_numpy(prepared.data)[None, None])
+        return Look(np.asarray(embeddings[0].numpy()), float(ages[0]))
 
 
 def refused(reason: str, loaded: LoadedModel, quality: Mapping[str, float]) -> BrainAge:

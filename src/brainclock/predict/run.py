@@ -34,7 +34,7 @@ from brainclock.predict.brain_age import BrainAge
 from brainclock.predict.embedding import as_text, from_text, write_embeddings
 from brainclock.predict.flags import flag_age, flag_scan
 from brainclock.predict.interval import LEVEL, check_request, warn_if_too_few, with_interval
-from brainclock.predict.predict import answer_prepared, embed_prepared, load, refused, scan_stability
+from brainclock.predict.predict import answer_prepared, load, look, refused, scan_stability
 from brainclock.predict.table import data_dictionary, prediction_columns, prediction_row
 from brainclock.prepare.chain import prepare_scan
 from brainclock.prepare.scans import check_keys, prepare_into
@@ -181,15 +181,15 @@ def _answer(job: _Job, scan: Scan) -> _Answered:
             prepare()
         return before
     prepared = prepare()
-    embedding = embed_prepared(prepared, loaded)
-    answer = answer_prepared(prepared, loaded, embedding)
+    seen = look(prepared, loaded)
+    answer = answer_prepared(prepared, loaded, seen)
     if job.stability:
         answer = scan_stability(scan, answer, loaded)
     keep: dict[str, object] = {"digest": digest, "answer": answer.as_dict()}
     if job.embeddings:
-        keep["embedding"] = as_text(embedding)
+        keep["embedding"] = as_text(seen.embedding)
     write_json(kept, keep)
-    return _Answered(answer, sha256, embedding if job.embeddings else None)
+    return _Answered(answer, sha256, seen.embedding if job.embeddings else None)
 
 
 def _digest(scan: Scan, sha256: str, loaded: LoadedModel, job: _Job) -> str:

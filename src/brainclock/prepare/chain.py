@@ -22,8 +22,8 @@ from brainclock.prepare.bias import correct_bias
 from brainclock.prepare.derivatives import read_own
 from brainclock.prepare.extract import extract_brain, rough_brain
 from brainclock.prepare.normalise import normalise
-from brainclock.prepare.orient import reorient, restore
-from brainclock.prepare.prepared import PreparedScan
+from brainclock.prepare.orient import reorient
+from brainclock.prepare.prepared import OwnSpace, PreparedScan
 from brainclock.prepare.register import find_pose, in_view, register
 from brainclock.prepare.resample import covered, to_grid
 from brainclock.prepare.template import SPACE, load_template
@@ -79,8 +79,9 @@ def prepare_volume(
     if not in_template:
         pose = find_pose(scan, rough_brain(scan.data) if given is None else given)
         head = turn_upright(scan, pose)
-        given = None if given is None else mask_onto(given, scan, head)
-    brain, source = _brain_mask(head, given, mask is not None, partial)
+        given = None if given is None else mask_onto(given, scan.affine, head.data.shape, head.affine)
+    place = np.linalg.inv(head.affine) @ (np.eye(4) if pose is None else pose)
+    brain, source = _brain_mask(head, place, given, mask is not None, partial)
     if not slab:
         quality.check_volume(brain, head, settings.gates, figures)
     even = head
@@ -92,17 +93,18 @@ def prepare_volume(
         template_to_scan = found.template_to_scan
         figures["template_in_view"] = in_view(template_to_scan, scan)
         quality.check_registration(found, settings.gates, figures)
-    place = _template_on(settings.grid)
+    template = _template_on(settings.grid)
     quality.check_view(
-        covered(scan, settings.grid, template_to_scan), place["mask"] > 0.5, settings.gates, figures
+        covered(scan, settings.grid, template_to_scan), template["mask"] > 0.5, settings.gates, figures
     )
-    intensity, inside = to_grid(even, brain, settings.grid, template_to_scan)
+    intensity, share = to_grid(even, brain, settings.grid, template_to_scan)
+    inside = share > 0.5
     if not slab:
-        quality.check_overlap(inside, place["mask"] > 0.5, settings.gates, figures)
-    prepared = normalise(intensity, inside)
-    quality.check_contrast(
-        prepared, inside & (place["grey"] > 0.9), inside & (place["white"] > 0.9), settings.gates, figures
-    )
+        quality.check_overlap(inside, template["mask"] > 0.5, settings.gates, figures)
+    prepared = normalise(intensity, share)
+    whole = share > 0.99  # the border is faded
+    grey, white = (whole & (template[tissue] > 0.9) for tissue in ("grey", "white"))
+    quality.check_contrast(prepared, grey, white, settings.gates, figures)
     return PreparedScan(
         data=prepared,
         mask=inside,
@@ -121,8 +123,7 @@ def prepare_volume(
             "SettingsDigest": settings.digest(),
             "Versions": versions(),
         },
-        scan_mask=restore(mask_onto(brain, head, scan) if pose is not None else brain, volume.affine),
-        scan_affine=volume.affine,
+        own=OwnSpace(volume.data.shape, volume.affine, brain, head.affine),
     )
 
 
@@ -189,16 +190,22 @@ def _not_negative(scan: Volume) -> Volume:
 
 
 def _brain_mask(
-    head: Volume, given: Bool[ndarray, "x y z"] | None, is_mask: bool, partial: bool
+    head: Volume,
+    place: Float64[ndarray, "4 4"],
+    given: Bool[ndarray, "x y z"] | None,
+    is_mask: bool,
+    partial: bool,
 ) -> tuple[Bool[ndarray, "x y z"], str]:
-    """Return the brain mask and where it comes from; ``given``: a mask, or what is not 0 of a stripped brain.
+    """Return the brain mask and where it comes from.
+
+    ``place``: template mm to voxels; ``given``: a mask, or what is not 0 of a stripped brain.
 
     A stripped brain goes through the same network as a raw head, so that both get the same border;
     a slab in template space is too little for it and keeps what is not 0.
     """
     if given is not None and (is_mask or partial):
         return given, "given" if is_mask else "non-zero voxels"
-    found = extract_brain(head.data)
+    found = extract_brain(head.data, place)
     if given is not None:
         return found & given, "deepbet within the given brain"
     return found, "deepbet"

@@ -109,8 +109,8 @@ def write_prepared(prepared: PreparedScan, scan: Scan, inputs: Mapping[str, obje
     to = _Files.of(scan, prepared.grid, out)
     affine = prepared.grid.matrix
     write_volume(to.mask, prepared.mask, affine, dtype=np.uint8, space="template")
-    if prepared.scan_mask is not None and prepared.scan_affine is not None:
-        write_volume(to.scan_mask, prepared.scan_mask, prepared.scan_affine, dtype=np.uint8)
+    if prepared.own is not None:
+        write_volume(to.scan_mask, prepared.own.mask(), prepared.own.affine, dtype=np.uint8)
     # An ITK transform leads from the points of the image that is made to those of the image it is made of.
     write_text(to.to_template, _itk_text(prepared.template_to_scan))
     write_text(to.to_scan, _itk_text(np.linalg.inv(prepared.template_to_scan)))

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from brainclock.errors import ModelError, ScanRefused
+from brainclock.prepare.template import load_template
 
 if TYPE_CHECKING:
     import torch
@@ -30,16 +31,18 @@ _SHA256 = {
 _COARSE = (128, 128, 128)
 _FINE = (256, 256, 256)
 _MARGIN = 0.1  # of the box, at each side
-_TRACE = 0.02  # share of a plane that must be brain for the box to reach it
 
 
-def extract_brain(data: Float32[ndarray, "x y z"]) -> Bool[ndarray, "x y z"]:
+def extract_brain(data: Float32[ndarray, "x y z"], place: Float64[ndarray, "4 4"]) -> Bool[ndarray, "x y z"]:
     """Return the brain mask of a head (or of a brain without its head).
 
     Parameters
     ----------
     data : ndarray of float32, shape (x, y, z)
         Axes close to RAS+; tilts up to 45 degrees do no harm.
+    place : ndarray of float64, shape (4, 4)
+        About where the brain lies: template mm to voxels. deepbet has a network for this; the pose is
+        known better, and costs nothing here.
 
     Raises
     ------
@@ -52,8 +55,8 @@ def extract_brain(data: Float32[ndarray, "x y z"]) -> Bool[ndarray, "x y z"]:
     from scipy import ndimage
     from torch.nn import functional
 
-    rough, low, high = _rough(data)
-    box = _box(rough, data.shape)
+    box = _box(place, data.shape)
+    _, low, high = _coarse(data)
     head = torch.from_numpy(data)[None, None]
     with torch.inference_mode(), _no_profiling():
         fine = functional.interpolate(head[(..., *box)], _FINE, mode="nearest-exact")
@@ -66,29 +69,31 @@ def extract_brain(data: Float32[ndarray, "x y z"]) -> Bool[ndarray, "x y z"]:
 
 
 def rough_brain(data: Float32[ndarray, "x y z"]) -> Bool[ndarray, "x y z"]:
-    """Return about where the brain is, on 128³ voxels: enough to see how the head lies, and quick.
+    """Return about where the brain is, by the box network on 128³ voxels: it shows how the head lies.
 
-    Parameters and errors as for `extract_brain`.
+    Errors as for `extract_brain`.
     """
     import torch
     from torch.nn import functional
 
-    rough = torch.from_numpy(_rough(data)[0].astype(np.float32))[None, None]
-    return np.asarray(functional.interpolate(rough, data.shape, mode="nearest-exact")[0, 0].numpy() > 0.5)
+    coarse, low, high = _coarse(data)
+    with torch.inference_mode(), _no_profiling():
+        rough = _networks()[0](_scale(coarse, low, high))[0, 1].numpy() > 0.5
+        found = torch.from_numpy(_largest(rough).astype(np.float32))[None, None]
+        return np.asarray(functional.interpolate(found, data.shape, mode="nearest-exact")[0, 0].numpy() > 0.5)
 
 
-def _rough(data: Float32[ndarray, "x y z"]) -> tuple[Bool[ndarray, "128 128 128"], float, float]:
-    """Rough brain by the box network, and the intensities between which the head lies."""
+def _coarse(data: Float32[ndarray, "x y z"]) -> tuple[Tensor, float, float]:
+    """Return 128³ voxels of a head, and the intensities between which it lies."""
     import torch
     from torch.nn import functional
 
-    with torch.inference_mode(), _no_profiling():
+    with torch.inference_mode():
         coarse = functional.interpolate(torch.from_numpy(data)[None, None], _COARSE, mode="nearest-exact")
-        low, high = (float(q) for q in np.quantile(coarse.numpy(), (0.005, 0.995)))
-        if not high > low:
-            raise ScanRefused("brain_found", "no contrast: nothing in the image looks like a brain")
-        rough = _networks()[0](_scale(coarse, low, high))[0, 1].numpy() > 0.5
-    return _largest(rough), low, high
+    low, high = (float(q) for q in np.quantile(coarse.numpy(), (0.005, 0.995)))
+    if not high > low:
+        raise ScanRefused("brain_found", "no contrast: nothing in the image looks like a brain")
+    return coarse, low, high
 
 
 def _scale(image: Tensor, low: float, high: float) -> Tensor:
@@ -108,18 +113,18 @@ def _largest(mask: Bool[ndarray, "x y z"]) -> Bool[ndarray, "x y z"]:
     return np.asarray(labels == sizes.argmax())
 
 
-def _box(rough: Bool[ndarray, "x y z"], shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
-    """Box around the rough brain with its margin, in voxels of the full image."""
+def _box(place: Float64[ndarray, "4 4"], shape: tuple[int, ...]) -> tuple[slice, slice, slice]:
+    """Box around the template's brain with its margin, within the voxels of the image."""
+    template = load_template()
+    where = np.argwhere(template.mask) @ (place @ template.affine)[:3, :3].T
+    where += (place @ template.affine)[:3, 3]
     pieces = []
-    for axis, size in enumerate(shape):
-        others = tuple(other for other in range(3) if other != axis)
-        where = np.flatnonzero(rough.mean(axis=others) > _TRACE)
-        if not len(where):
-            raise ScanRefused("brain_found", "what looks like a brain is smaller than 2 % of the image")
-        scale = size / rough.shape[axis]
-        centre = round(scale * (where[-1] + 1 + where[0]) / 2)
-        half = round((1 + 2 * _MARGIN) * scale * (where[-1] + 1 - where[0])) / 2
-        pieces.append(slice(max(0, int(centre - half)), min(size, int(centre + half))))
+    for first, last, size in zip(where.min(axis=0), where.max(axis=0), shape, strict=True):
+        margin = _MARGIN * (last + 1 - first)
+        start, stop = max(0, round(first - margin)), min(size, round(last + 1 + margin))
+        if stop <= start:
+            raise ScanRefused("brain_found", "the brain lies outside of the field of view")
+        pieces.append(slice(start, stop))
     return pieces[0], pieces[1], pieces[2]
 
 

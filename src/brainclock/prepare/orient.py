@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 from numpy import ndarray
 
 from brainclock.io.volume import Volume
@@ -17,22 +17,6 @@ def reorient(volume: Volume) -> Volume:
     data = np.ascontiguousarray(apply_orientation(volume.data, orientation))
     affine = volume.affine @ inv_ornt_aff(orientation, volume.data.shape)
     return Volume(data, affine, volume.source)
-
-
-def restore(mask: Bool[ndarray, "x y z"], affine: Float64[ndarray, "4 4"]) -> Bool[ndarray, "i j k"]:
-    """Undo `reorient` for a mask.
-
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (x, y, z)
-        On the axes that `reorient` gave.
-    affine : ndarray of float64, shape (4, 4)
-        Of the original volume.
-    """
-    from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
-
-    back = ornt_transform(axcodes2ornt("RAS"), io_orientation(affine))
-    return np.ascontiguousarray(apply_orientation(mask, back))
 
 
 def box_around(mask: Bool[ndarray, "x y z"], margin: int = 0) -> tuple[slice, slice, slice]:

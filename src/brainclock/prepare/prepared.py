@@ -9,6 +9,33 @@ from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from brainclock.config import Grid
+from brainclock.prepare.upright import mask_onto
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnSpace:
+    """Where the voxels of the original file lie, and the brain in it.
+
+    Parameters
+    ----------
+    shape : tuple of 3 int
+        Of the original file.
+    affine : ndarray of float64, shape (4, 4)
+        Of the original file: voxel to scanner mm.
+    brain : ndarray of bool, shape (x, y, z)
+        The mask, on the voxels on which it was found.
+    brain_affine : ndarray of float64, shape (4, 4)
+        Of these voxels, to the same mm.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Float64[ndarray, "4 4"]
+    brain: Bool[ndarray, "x y z"]
+    brain_affine: Float64[ndarray, "4 4"]
+
+    def mask(self) -> Bool[ndarray, "i j k"]:
+        """Return the brain with its CSF on the voxels of the original file."""
+        return mask_onto(self.brain, self.brain_affine, self.shape, self.affine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +57,8 @@ class PreparedScan:
         Quality measures, names as in ``docs/preparation.md``.
     provenance : mapping of str to object
         What was done, JSON-able: steps, settings, hashes, versions.
-    scan_mask : ndarray of bool, shape of the scan, or None
-        The brain on the voxels of the original file; None where it was not kept.
-    scan_affine : ndarray of float64, shape (4, 4), or None
-        Of the original file: voxel to scanner mm.
+    own : OwnSpace or None
+        The voxels of the original file; None where they were not kept.
     """
 
     data: Float32[ndarray, "x y z"]
@@ -42,5 +67,4 @@ class PreparedScan:
     template_to_scan: Float64[ndarray, "4 4"]
     quality: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, object] = field(default_factory=dict)
-    scan_mask: Bool[ndarray, "i j k"] | None = None
-    scan_affine: Float64[ndarray, "4 4"] | None = None
+    own: OwnSpace | None = None

@@ -20,8 +20,8 @@ def to_grid(
     mask: Bool[ndarray, "x y z"],
     grid: Grid,
     template_to_scan: Float64[ndarray, "4 4"],
-) -> tuple[Float32[ndarray, "a b c"], Bool[ndarray, "a b c"]]:
-    """Return intensity and mask on the grid.
+) -> tuple[Float32[ndarray, "a b c"], Float32[ndarray, "a b c"]]:
+    """Return intensity on the grid and how much of each voxel lies in the mask, 0 to 1.
 
     Outside the mask the image counts as unknown, not as dark: smoothing is a normalised convolution,
     so a brain stripped tightly keeps its border as bright as one stripped widely.
@@ -49,9 +49,8 @@ def to_grid(
         )
 
     share = sample(weights)
-    inside = share > 0.5
-    intensity = np.where(inside, sample(image) / np.maximum(share, 0.5), 0)
-    return intensity.astype(np.float32), inside
+    intensity = np.where(share > 0.5, sample(image) / np.maximum(share, 0.5), 0)
+    return intensity.astype(np.float32), share
 
 
 def covered(volume: Volume, grid: Grid, template_to_scan: Float64[ndarray, "4 4"]) -> Bool[ndarray, "a b c"]:

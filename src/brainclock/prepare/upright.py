@@ -48,17 +48,33 @@ def turn_upright(scan: Volume, pose: Float64[ndarray, "4 4"]) -> Volume:
     return Volume(np.clip(data, 0, float(scan.data.max())), affine, scan.source)
 
 
-def mask_onto(mask: Bool[ndarray, "x y z"], source: Volume, target: Volume) -> Bool[ndarray, "a b c"]:
-    """Bring a mask on the voxels of ``source`` to those of ``target``: what is mostly inside."""
-    to_target = np.linalg.inv(target.affine) @ source.affine
+def mask_onto(
+    mask: Bool[ndarray, "x y z"],
+    affine: Float64[ndarray, "4 4"],
+    shape: tuple[int, ...],
+    onto: Float64[ndarray, "4 4"],
+) -> Bool[ndarray, "a b c"]:
+    """Bring a mask onto other voxels: those that are mostly inside.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (x, y, z)
+    affine : ndarray of float64, shape (4, 4)
+        Its voxel to mm.
+    shape : tuple of 3 int
+        Of the other voxels.
+    onto : ndarray of float64, shape (4, 4)
+        The other voxel to mm.
+    """
+    to_target = np.linalg.inv(onto) @ affine
     ends = np.array([(piece.start - 1, piece.stop) for piece in box_around(mask)])
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(8, 3)
     reached = corners @ to_target[:3, :3].T + to_target[:3, 3]
-    first = np.clip(np.floor(reached.min(axis=0)), 0, target.data.shape).astype(int)
-    last = np.clip(np.ceil(reached.max(axis=0)) + 1, 0, target.data.shape).astype(int)
+    first = np.clip(np.floor(reached.min(axis=0)), 0, shape).astype(int)
+    last = np.clip(np.ceil(reached.max(axis=0)) + 1, 0, shape).astype(int)
     where = np.linalg.inv(to_target)
     where[:3, 3] += where[:3, :3] @ first
-    there = np.zeros(target.data.shape, dtype=bool)
+    there = np.zeros(shape, dtype=bool)
     box = tuple(slice(start, stop) for start, stop in zip(first, last, strict=True))
     if there[box].size:
         there[box] = _sample(mask.astype(np.float32), where, there[box].shape) > 0.5

@@ -121,7 +121,7 @@ def _together(
         predicted[outside] = member.predicted_ages
         if member.regressor_ages is not None:
             by_regressor[outside] = member.regressor_ages
-        left_out[inside] += member.regressor.left_out_ages[: inside.sum()] / (len(members) - 1)
+        left_out[inside] += member.regressors.left_out_ages[: inside.sum()] / (len(members) - 1)
     own_head = members[0].regressor_ages is not None
     return CrossFitted(
         Ensemble(settings, [member.model for member in members]),

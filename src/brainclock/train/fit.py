@@ -20,13 +20,13 @@ from brainclock.config import RunSettings
 from brainclock.errors import InputError
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.model.familiarity import Familiarity, fit_familiarity
-from brainclock.model.regressor import AffineRegressor
+from brainclock.model.regressor import Regressors
 from brainclock.stats.metrics import age_metrics
 from brainclock.train.cohort import Cohort
 from brainclock.train.loop import Learner, Task, train_encoder, train_with_head
 from brainclock.train.monitor import Monitor
-from brainclock.train.objective import WITH_REGRESSOR
-from brainclock.train.regress import embed_clean, fit_regressor
+from brainclock.train.objective import WITH_REGRESSOR, check_objective
+from brainclock.train.regress import embed_clean, fit_regressors, read_clean
 from brainclock.train.views import Views, make_views
 
 #: The familiarity of a scan needs so many people.
@@ -43,16 +43,16 @@ class Fitted:
     ----------
     model : BrainAgeModel
         In evaluation mode, on the CPU.
-    regressor : AffineRegressor
-        Fitted on the frozen embedding. A model of ``l1``, ``mse`` or ``rnc+l1`` keeps the regressor that was
-        trained with its encoder; every other has this one.
+    regressors : Regressors
+        Fitted on the frozen embedding, and on blocks. A model of ``l1``, ``mse`` or ``rnc+l1`` keeps the
+        regressor that was trained with its encoder; every other has these.
     head : Module
         What the objective trained besides the model (`objective.build_head`).
     familiarity : Familiarity
     predicted_ages : ndarray of float64, shape (v,), years
         Of the scans held out, by the model.
     regressor_ages : ndarray of float64, shape (v,), years, or None
-        By ``regressor``, where the model has its own; None where that is the same.
+        By ``regressors.embedding``, where the model has its own; None where that is the same.
     metrics : dict of dict of float or None
         ``left_out_in_training``: by the regressor without that person, whom the encoder knows.
         ``validation`` and ``validation, SITE``: people held out. ``validation_ridge``: the fitted regressor
@@ -60,7 +60,7 @@ class Fitted:
     """
 
     model: BrainAgeModel
-    regressor: AffineRegressor
+    regressors: Regressors
     head: nn.Module
     familiarity: Familiarity
     predicted_ages: Float64[ndarray, " v"]
@@ -109,6 +109,7 @@ def fit(
         The encoder does not fit the grid, or the loss is no longer a number.
     """
     _check_people(cohort, training, held_out)
+    check_objective(settings)
     if views is None:
         views = make_views(cohort.volumes, cohort.keys, settings, folder, cohort.sources, cohort.classes)
     task = Task(
@@ -130,21 +131,20 @@ def fit(
         learner = _encoder(task, settings, checkpoint, monitor)
         model = learner.model
         model.round_kernels()
-        regressor = fit_regressor(model, task, settings)
+        regressors = fit_regressors(model, task, settings)
         own_head = settings.train.objective in WITH_REGRESSOR
         if not own_head:
-            model.set_regressor(regressor)
+            model.set_regressors(regressors)
         embeddings = embed_clean(model, views, held_out)
-        with torch.no_grad():
-            predicted = model.read(torch.from_numpy(embeddings).float()).double().numpy()
+        predicted = read_clean(model, views, held_out)
         familiarity = fit_familiarity(
             embed_clean(model, views, training), task.people, embeddings[_first_of_each(cohort, held_out)]
         )
     # the rows of the scans as they are come first in the regressor
-    left_out = regressor.left_out_ages[: len(training)]
-    again = regressor.predict(embeddings) if own_head else None
+    left_out = regressors.left_out_ages[: len(training)]
+    again = regressors.embedding.predict(embeddings) if own_head else None
     metrics = measure(cohort, training, left_out, held_out, predicted, again)
-    return Fitted(model, regressor, learner.head, familiarity, predicted, again, metrics)
+    return Fitted(model, regressors, learner.head, familiarity, predicted, again, metrics)
 
 
 def measure(

@@ -17,7 +17,7 @@ from jaxtyping import Float64, Int
 from numpy import ndarray
 from torch import nn
 
-from brainclock.config import RunSettings, TrainSettings, derive_seed
+from brainclock.config import RegressorSettings, RunSettings, TrainSettings, derive_seed
 from brainclock.errors import ConfigError
 from brainclock.execution.progress import progress_bar
 from brainclock.model.brain_age_model import BrainAgeModel
@@ -53,7 +53,8 @@ class Task:
         people = [list(self.people), list(self.sites), self.ages.tolist(), self.rows.tolist()]
         free = {"checkpoint_minutes": 0.0}
         train = settings.train.model_copy(update=free)
-        fixed = settings.model_copy(update={"train": train, "device": "auto"})
+        free_of = {"train": train, "device": "auto", "regressor": RegressorSettings()}
+        fixed = settings.model_copy(update=free_of)
         parts = [fixed.digest(), self.views.origin, people]
         if self.start is not None:
             parts.append(_fingerprint(self.start))

@@ -11,7 +11,8 @@ from jaxtyping import Float, Float64
 from numpy import ndarray
 from torch import Tensor, nn
 
-from brainclock.config import TrainSettings
+from brainclock.config import RunSettings, TrainSettings
+from brainclock.errors import ConfigError
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.train.kernel_contrast import exp_contrast, y_aware_contrast
 from brainclock.train.rank_n_contrast import rank_n_contrast
@@ -143,7 +144,21 @@ def _errors(
 ) -> Float[Tensor, " n"]:
     """Errors of the model's own regressor, in standard deviations of age."""
     mean, deviation = scale
-    return model.read(embeddings) - (ages - mean) / deviation
+    return model.read_embeddings(embeddings) - (ages - mean) / deviation
+
+
+def check_objective(settings: RunSettings) -> None:
+    """Refuse blocks where the regressor is trained with the encoder: no other would be fitted.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if settings.regressor.blocks and settings.train.objective in WITH_REGRESSOR:
+        raise ConfigError(
+            f"regressor.blocks = {settings.regressor.blocks}, but with train.objective = "
+            f"{settings.train.objective} the regressor is trained with the encoder: set it to 0."
+        )
 
 
 def to_years(model: BrainAgeModel, scale: tuple[float, float]) -> None:

@@ -29,6 +29,36 @@ def test_shares_add_up_to_the_predicted_age(
     assert found.values.min() < 0 < found.values.max(), "what looks younger is not cut off"
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("blocks", [3, 4])
+def test_blocks_have_their_shares(blocks: int, mirror: bool, volume: torch.Tensor) -> None:
+    model = make_model((2, 1, 2), members=2, blocks=blocks, mirror=mirror, stem="s1", final_stride=1)
+    found = grad_ram(model, volume)
+    age = float(model(volume)[0])
+    assert found.predicted_age == pytest.approx(age, abs=1e-4)
+    assert found.total == pytest.approx(age - 45.0, abs=1e-3)
+    with torch.no_grad():
+        for member in model.members:
+            member.blocks.weight.zero_()
+    without = grad_ram(model, volume)
+    assert found.lattice == without.lattice
+    assert (found.values - without.values).sum() == pytest.approx(age - float(model(volume)[0]), abs=1e-3)
+
+
+def test_the_share_of_a_block_goes_to_the_voxels_around_it(volume: torch.Tensor) -> None:
+    model = make_model((1, 1, 1), blocks=4, stem="s1", final_stride=1)
+    with torch.no_grad():
+        model.members[0].regressor.weight.zero_()
+        model.members[0].blocks.weight.zero_()
+        model.members[0].blocks.weight.view(6, 7, 6)[2, 3, 4] = 5.0
+    found = grad_ram(model, volume)
+    places = np.stack(np.meshgrid(*(np.arange(n) for n in found.values.shape), indexing="ij"), -1)
+    shares = found.values / found.total
+    middle = (places * shares[..., None]).sum((0, 1, 2)) * found.lattice.step + found.lattice.start
+    assert np.allclose(middle, [9.5, 13.5, 17.5], atol=1e-9)
+    assert (found.values != 0).sum() <= 8
+
+
 def test_it_is_the_naive_sum_over_cells_and_channels(volume: torch.Tensor) -> None:
     model = make_model()
     member = model.members[0]

@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.explain.spread import on_model_grid, on_scan, shares_by_label
-from brainclock.prepare.prepared import PreparedScan
+from brainclock.prepare.prepared import OwnSpace, PreparedScan
 from tiny_model import GRID
+
+
+def in_scan(shape: tuple[int, int, int], affine: np.ndarray) -> OwnSpace:
+    return OwnSpace(shape, affine, np.zeros(shape, bool), affine)
 
 
 def make_map(shape: tuple[int, int, int], lattice: Lattice, seed: int = 0) -> AgeMap:
@@ -61,7 +65,7 @@ def test_no_year_is_lost_in_the_scan(spacing_mm: float, lattice: Lattice, prepar
     affine[:3, :3] = -turned * spacing_mm
     shape = tuple(int(260 / spacing_mm) for _ in range(3))
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
-    there = replace(prepared, scan_mask=np.zeros(shape, bool), scan_affine=affine)
+    there = replace(prepared, own=in_scan(shape, affine))
     found = make_map(GRID.shape if lattice == Lattice() else (3, 4, 3), lattice)
     spread = on_scan(found, there)
     assert spread is not None
@@ -76,8 +80,7 @@ def test_a_share_lands_at_its_place_in_the_scan(prepared: PreparedScan) -> None:
     template_to_scan[:3, 3] = (4, -6, 2)
     there = replace(
         prepared,
-        scan_mask=np.zeros((74, 80, 72), bool),
-        scan_affine=affine,
+        own=in_scan((74, 80, 72), affine),
         template_to_scan=template_to_scan,
     )
     one = np.zeros(GRID.shape)
@@ -92,7 +95,7 @@ def test_a_share_lands_at_its_place_in_the_scan(prepared: PreparedScan) -> None:
 
 def test_a_narrow_field_of_view_loses_nothing(prepared: PreparedScan) -> None:
     affine = np.diag([4.0, 4.0, 4.0, 1.0])
-    there = replace(prepared, scan_mask=np.zeros((6, 6, 6), bool), scan_affine=affine)
+    there = replace(prepared, own=in_scan((6, 6, 6), affine))
     found = make_map((3, 4, 3), Lattice((3.5,) * 3, (8.0,) * 3))
     spread = on_scan(found, there)
     assert spread is not None

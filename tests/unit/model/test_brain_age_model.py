@@ -4,23 +4,31 @@ import numpy as np
 import pytest
 import torch
 
-from brainclock.config import ChannelSettings, EncoderSettings, Grid, PrepareSettings, RunSettings
+from brainclock.config import (
+    ChannelSettings,
+    EncoderSettings,
+    Grid,
+    PrepareSettings,
+    RegressorSettings,
+    RunSettings,
+)
 from brainclock.errors import ConfigError, ModelError
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.model.folder import golden_volume
-from brainclock.model.regressor import AffineRegressor
+from brainclock.model.regressor import AffineRegressor, Regressors
 
 GRID = Grid.box((24, 28, 22), (8.0, 8.0, 8.0), (0.0, -17.0, 5.0))
 
 
-def settings(seed: int = 1, cells=(2, 2, 2)) -> RunSettings:
+def settings(seed: int = 1, cells=(2, 2, 2), blocks: int = 0, mirror: bool = False) -> RunSettings:
     return RunSettings(
+        regressor=RegressorSettings(blocks=blocks),
         seed=seed,
         prepare=PrepareSettings(grid=GRID),
         channels=ChannelSettings(
             channels=("gradient", "intensity"), sigma_mm=8.0, erode_mm=8.0, pool=(2, 2, 2)
         ),
-        encoder=EncoderSettings(depth=10, width=4, stem="s1", cells=cells),
+        encoder=EncoderSettings(depth=10, width=4, stem="s1", cells=cells, mirror=mirror),
     )
 
 
@@ -40,7 +48,7 @@ def volumes(n: int = 2) -> torch.Tensor:
 def test_age_is_the_affine_function_of_the_embedding():
     model = BrainAgeModel.build(settings()).eval()
     fitted = regressor(model)
-    model.set_regressor(fitted)
+    model.set_regressors(Regressors(fitted))
     with torch.no_grad():
         embeddings, ages = model.embed(volumes()), model(volumes())
     assert embeddings.shape == (2, model.embedding_size)
@@ -49,7 +57,7 @@ def test_age_is_the_affine_function_of_the_embedding():
 
 def test_age_comes_apart_exactly_over_the_voxels_of_the_feature_map():
     model = BrainAgeModel.build(settings()).double().eval()
-    model.set_regressor(regressor(model))
+    model.set_regressors(Regressors(regressor(model)))
     with torch.no_grad():
         features = model.encoder.features(model.channels(volumes().double()))
         weight = model.regressor.weight.view(features.shape[1], -1) @ model.encoder.cell_weights
@@ -73,7 +81,7 @@ def test_untrained_model_gives_no_age_that_could_be_believed():
 
 def test_differentiable_down_to_the_voxels():
     model = BrainAgeModel.build(settings()).eval()
-    model.set_regressor(regressor(model))
+    model.set_regressors(Regressors(regressor(model)))
     scan = volumes(1).requires_grad_()
     model(scan).sum().backward()
     assert scan.grad is not None
@@ -83,7 +91,7 @@ def test_differentiable_down_to_the_voxels():
 
 def test_age_is_single_precision_under_autocast():
     model = BrainAgeModel.build(settings()).eval()
-    model.set_regressor(regressor(model))
+    model.set_regressors(Regressors(regressor(model)))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert model(volumes()).dtype == torch.float32
 
@@ -96,7 +104,35 @@ def test_other_grid_is_refused_with_both_shapes():
 def test_regressor_of_another_embedding_is_refused():
     model = BrainAgeModel.build(settings())
     with pytest.raises(ModelError, match="3 weights and the embedding 256"):
-        model.set_regressor(AffineRegressor(np.zeros(3), 0.0, 1.0, np.zeros(1)))
+        model.set_regressors(Regressors(AffineRegressor(np.zeros(3), 0.0, 1.0, np.zeros(1))))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_with_blocks_the_age_is_the_mean_of_two_regressors(mirror):
+    model = BrainAgeModel.build(settings(blocks=3, mirror=mirror)).eval()
+    own = regressor(model)
+    assert model.block_shape == (4, 5, 4)  # 12 × 14 × 11 voxels, filled up
+    weight = np.random.default_rng(1).integers(-8, 9, 2 * 4 * 5 * 4) / 4  # exact in half precision
+    pixels = AffineRegressor(weight, 35.0, 1.0, np.zeros(1))
+    model.set_regressors(Regressors(own, pixels))
+    with torch.no_grad():
+        images = model.see(volumes())
+        ages = model(volumes()).numpy()
+        expected = own.predict(model.encode(images).double().numpy())
+        means = np.pad(images.numpy(), [(0, 0)] * 3 + [(0, 1), (0, 1)])
+    if mirror:
+        means = (means + means[:, :, ::-1]) / 2
+    means = means.reshape(2, 2, 4, 3, 5, 3, 4, 3).mean((3, 5, 7)).reshape(2, -1)
+    np.testing.assert_allclose(ages, (expected + pixels.predict(means.astype(float))) / 2, rtol=1e-4)
+
+
+def test_regressors_of_another_kind_are_refused():
+    model = BrainAgeModel.build(settings(blocks=3))
+    with pytest.raises(ModelError, match="reads blocks or not"):
+        model.set_regressors(Regressors(regressor(model)))
+    wrong = Regressors(regressor(model), AffineRegressor(np.zeros(3), 0.0, 1.0, np.zeros(1)))
+    with pytest.raises(ModelError, match="3 weights and the blocks 160"):
+        model.set_regressors(wrong)
 
 
 def test_encoder_too_deep_for_the_grid_is_refused():

@@ -23,13 +23,20 @@ def test_the_age_is_the_mean_of_the_members_ages(mirror: bool) -> None:
     torch.testing.assert_close(model(volumes()), ages.mean(0))
 
 
-def test_it_is_one_affine_function_of_one_embedding() -> None:
-    model = make_model(members=3).double()
-    embeddings = model.embed(volumes().double())
+@pytest.mark.parametrize("blocks", [0, 4])
+def test_it_is_one_affine_function_of_one_embedding(blocks: int) -> None:
+    model = make_model(members=3, blocks=blocks).double()
+    embeddings, ages = model.look(volumes().double())
     assert embeddings.shape == (2, model.embedding_size)
-    ages = embeddings @ model.weight + model.intercept
-    torch.testing.assert_close(model.read(embeddings), ages, rtol=0, atol=1e-9)
-    torch.testing.assert_close(model(volumes().double()), ages, rtol=0, atol=1e-9)
+    torch.testing.assert_close(model.embed(volumes().double()), embeddings)
+    torch.testing.assert_close(model(volumes().double()), ages)
+    weight = torch.cat([member.regressor.weight[0] for member in model.members]) / 3
+    expected = embeddings @ weight + model.intercept
+    if blocks:
+        images = model.members[0].see(volumes().double())
+        parts = [member.blocks(member.block_means(images))[:, 0] for member in model.members]
+        expected += torch.stack(parts).mean(0)
+    torch.testing.assert_close(ages, expected, rtol=0, atol=1e-9)
 
 
 def test_with_both_sides_the_embedding_is_the_mean_of_two() -> None:
@@ -75,7 +82,7 @@ def tilted(degrees: float) -> Grid:
         (tilted(0.5), 1, None),
         (tilted(2.0), 1, "not symmetric about x = 0"),
         (Grid.box((24, 28, 24), (8.0, 8.0, 8.0), (0.0, 0.0, 0.0)), 2, None),
-        (Grid.box((25, 28, 24), (8.0, 8.0, 8.0), (0.0, 0.0, 0.0)), 2, "does not divide the 25 voxels"),
+        (Grid.box((25, 28, 24), (8.0, 8.0, 8.0), (0.0, 0.0, 0.0)), 2, "do not divide the 25 voxels"),
     ],
 )
 def test_both_sides_need_a_grid_with_a_middle(grid: Grid, pool: int, said: str | None) -> None:

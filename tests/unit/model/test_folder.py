@@ -17,7 +17,7 @@ from brainclock.model.card import ModelCard, describe_cohort
 from brainclock.model.ensemble import Ensemble
 from brainclock.model.familiarity import Familiarities, fit_familiarity
 from brainclock.model.folder import golden_age, golden_volume, load_model, save_model, shipped_models
-from brainclock.model.regressor import AffineRegressor
+from brainclock.model.regressor import AffineRegressor, Regressors
 
 SETTINGS = RunSettings(
     prepare=PrepareSettings(grid=Grid.box((24, 28, 22), (8.0, 8.0, 8.0), (0.0, -17.0, 5.0))),
@@ -30,7 +30,8 @@ def trained(members: int = 2) -> Ensemble:
     model = Ensemble(SETTINGS, [BrainAgeModel.build(own) for own in seeds])
     rng = np.random.default_rng(0)
     for number, member in enumerate(model.members):
-        member.set_regressor(AffineRegressor(rng.standard_normal(64), 55.0 + number, 1.0, np.zeros(1)))
+        regressor = AffineRegressor(rng.standard_normal(64), 55.0 + number, 1.0, np.zeros(1))
+        member.set_regressors(Regressors(regressor))
     model.embed(torch.rand(2, 1, 24, 28, 22, generator=torch.Generator().manual_seed(0)))  # moves batch norm
     return model
 

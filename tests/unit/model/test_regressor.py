@@ -106,3 +106,12 @@ def test_same_bytes_every_time(fit):
 def test_bad_input_is_one_sentence(fit, change, message: str):
     with pytest.raises(InputError, match=message):
         fit(*change(*people()))
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_with_a_floor_what_hardly_varied_counts_little_where_it_does_vary(fit):
+    embeddings, ages, names = people()
+    rare = np.random.default_rng(5).normal(0, 1e-4, len(ages))
+    embeddings = np.column_stack([embeddings, rare])
+    cut, whole = (abs(fit(embeddings, ages, names, floor=floor).weight[-1]) for floor in (0.1, 0.0))
+    assert cut < 0.05 * whole

@@ -19,7 +19,7 @@ def head() -> Volume:
 @pytest.fixture(scope="session")
 def brain_mask(head: Volume) -> np.ndarray:
     """As deepbet finds it: the networks take seconds, so the tests share the mask."""
-    return extract_brain(head.data)
+    return extract_brain(head.data, np.linalg.inv(head.affine))
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_how_a_head_is_stored_does_not_matter(
     result = prepare_volume(other, SETTINGS, mask=mask)
     np.testing.assert_allclose(result.data, prepared.data, atol=1e-4)
     np.testing.assert_allclose(result.template_to_scan, prepared.template_to_scan, atol=1e-4)
-    np.testing.assert_array_equal(result.scan_mask, mask)
+    np.testing.assert_array_equal(result.own.mask(), mask)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -98,8 +98,8 @@ def test_the_brain_is_found_however_the_head_is_stored(head: Volume, brain_mask:
     other = Volume(stored(head.data, order, flips), stored_affine(head, order, flips))
     result = prepare_volume(other, FAST)
     assert result.provenance["BrainMask"] == "deepbet"
-    assert overlap(plain.scan_mask, brain_mask) > 0.98
-    assert overlap(result.scan_mask, stored(plain.scan_mask, order, flips)) > 0.9999
+    assert overlap(plain.own.mask(), brain_mask) > 0.98
+    assert overlap(result.own.mask(), stored(plain.own.mask(), order, flips)) > 0.9999
     both = result.mask & plain.mask
     np.testing.assert_allclose(result.data[both], plain.data[both], atol=1e-3)
     assert overlap(result.mask, plain.mask) > 0.9999
@@ -166,23 +166,23 @@ def twice_as_large(head: Volume, mask: np.ndarray) -> tuple[Volume, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("make", "gate", "figure"),
+    ("make", "figures"),
     [
-        (inverted, "contrast", "contrast"),
-        (upside_down, "mirror_margin", "mirror_margin"),
-        (half_a_brain, "axis_scale", "axis_scale_min"),
-        (cut_off, "coverage", "coverage"),
-        (twice_as_large, "brain_volume", "brain_volume_ml"),
+        # what is fitted to an inverted brain is chance: which of the two gates it meets first is, too
+        (inverted, {"contrast": "contrast", "mirror_margin": "mirror_margin"}),
+        (upside_down, {"mirror_margin": "mirror_margin"}),
+        (half_a_brain, {"axis_scale": "axis_scale_min"}),
+        (cut_off, {"coverage": "coverage"}),
+        (twice_as_large, {"brain_volume": "brain_volume_ml"}),
     ],
 )
 def test_what_is_no_whole_t1w_brain_is_refused_with_the_figure(
-    head: Volume, brain_mask: np.ndarray, make: object, gate: str, figure: str
+    head: Volume, brain_mask: np.ndarray, make: object, figures: dict[str, str]
 ) -> None:
     volume, mask = make(head, brain_mask)  # type: ignore[operator]
     with pytest.raises(ScanRefused) as refusal:
         prepare_volume(volume, FAST, mask=mask)
-    assert refusal.value.gate == gate
-    assert figure in refusal.value.figures
+    assert figures[refusal.value.gate] in refusal.value.figures
 
 
 def test_noise_is_refused(head: Volume) -> None:

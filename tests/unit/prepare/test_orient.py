@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from brainclock.io.volume import Volume
-from brainclock.prepare.orient import box_around, reorient, restore
+from brainclock.prepare.orient import box_around, reorient
+from brainclock.prepare.prepared import OwnSpace
 
 TURNS = [
     (order, flips)
@@ -48,7 +49,8 @@ def test_every_storage_order_becomes_the_same_volume(
     back = reorient(stored)
     np.testing.assert_array_equal(back.data, volume.data)
     np.testing.assert_allclose(back.affine, volume.affine, atol=1e-12)
-    np.testing.assert_array_equal(restore(back.data > 0, stored.affine), stored.data > 0)
+    own = OwnSpace(stored.data.shape, stored.affine, back.data > 0, back.affine)
+    np.testing.assert_array_equal(own.mask(), stored.data > 0)
 
 
 def test_the_box_holds_the_mask_and_no_more() -> None:

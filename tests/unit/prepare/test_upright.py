@@ -72,7 +72,9 @@ def test_a_mask_goes_there_and_back() -> None:
     scan = scan_of(pose, (2.0, 2.0, 2.0))
     head = turn_upright(scan, pose)
     mask = scan.data > 30
-    again = mask_onto(mask_onto(mask, scan, head), head, scan)
+    again = mask_onto(
+        mask_onto(mask, scan.affine, head.data.shape, head.affine), head.affine, scan.data.shape, scan.affine
+    )
     assert again.shape == mask.shape
     assert 2 * (again & mask).sum() / (again.sum() + mask.sum()) > 0.99
 

@@ -79,8 +79,39 @@ def test_the_people_held_out_have_no_part_in_the_model(fitted):
 def test_conventional_regression_keeps_the_head_it_was_trained_with(objective):
     people = cohort()
     fitted = fit(people, settings(objective=objective), *sides(people))
-    assert not np.allclose(fitted.model.regressor.weight.detach().numpy()[0], fitted.regressor.weight)
+    assert not np.allclose(
+        fitted.model.regressor.weight.detach().numpy()[0], fitted.regressors.embedding.weight
+    )
     assert fitted.metrics["validation"] != fitted.metrics["validation_ridge"]
+
+
+def test_blocks_add_a_regressor_and_change_nothing_in_the_encoder(fitted):
+    people = cohort()
+    regressor = settings().regressor.model_copy(update={"blocks": 2})
+    blocks = settings().model_copy(update={"regressor": regressor})
+    both = fit(people, blocks, *sides(people))
+    for weight, other in zip(both.model.encoder.parameters(), fitted.model.encoder.parameters(), strict=True):
+        assert torch.equal(weight, other)
+    own, pixels = both.regressors.embedding, both.regressors.blocks
+    assert pixels is not None
+    np.testing.assert_array_equal(own.weight, fitted.regressors.embedding.weight)
+    expected = (own.left_out_ages + pixels.left_out_ages) / 2
+    np.testing.assert_array_equal(both.regressors.left_out_ages, expected)
+    volumes = torch.from_numpy(np.stack([people.volumes[row] for row in sides(people)[1]])[:, None]).float()
+    with torch.no_grad():
+        model = both.model
+        images = model.see(volumes)
+        ages = own.predict(model.encode(images).double().numpy())
+        ages += pixels.predict(model.block_means(images).double().numpy())
+    np.testing.assert_allclose(both.predicted_ages, ages / 2, atol=0.05)  # the looks are kept in half
+
+
+def test_blocks_beside_a_trained_regressor_are_refused():
+    people = cohort()
+    regressor = settings().regressor.model_copy(update={"blocks": 2})
+    wrong = settings(objective="l1").model_copy(update={"regressor": regressor})
+    with pytest.raises(ConfigError, match=r"regressor\.blocks = 2, but .* l1"):
+        fit(people, wrong, *sides(people))
 
 
 def test_everybody_may_train():
@@ -105,7 +136,7 @@ def test_half_precision_trains_alike(fitted):
     except ConfigError:  # bfloat16 kernels of CPUs give NaN once in a great while; the training stops then
         half = fit(people, mixed, *sides(people))
     assert half.model.regressor.weight.dtype == torch.float32
-    difference = (weights(half) - weights(fitted))[: -len(half.regressor.weight) - 1]
+    difference = (weights(half) - weights(fitted))[: -len(half.regressors.embedding.weight) - 1]
     assert 0 < difference.abs().max() < 0.05
 
 
@@ -141,7 +172,9 @@ def test_soft_labels_leave_their_head_and_the_model_has_the_regressor():
     people = cohort()
     training, held_out = sides(people)
     fitted = fit(people, settings(objective="soft-label"), training, held_out)
-    np.testing.assert_allclose(fitted.model.regressor.weight[0].detach(), fitted.regressor.weight, rtol=1e-5)
+    np.testing.assert_allclose(
+        fitted.model.regressor.weight[0].detach(), fitted.regressors.embedding.weight, rtol=1e-5
+    )
     with torch.no_grad():
         ages = fitted.head.read(torch.zeros(1, fitted.model.embedding_size))
     assert 20 < ages.item() < 80

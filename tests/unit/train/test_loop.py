@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_regression_starts_at_the_mean_age_and_answers_in_years():
     settings = tiny.settings(steps=1, learning_rate=1e-12, objective="mse")
     model = train_encoder(tiny.task(), settings)
-    ages = model.read(torch.rand(3, model.embedding_size))
+    ages = model.read_embeddings(torch.rand(3, model.embedding_size))
     torch.testing.assert_close(ages, torch.full((3,), tiny.task().ages.mean(), dtype=torch.float32))
 
 

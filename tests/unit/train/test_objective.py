@@ -38,7 +38,7 @@ def loss(objective: str, made: BrainAgeModel, **train) -> torch.Tensor:
 def test_the_joint_objective_is_the_weighted_sum():
     made = model()
     embeddings, ages = batch(made)
-    errors = made.read(embeddings) - (ages - SCALE[0]) / SCALE[1]
+    errors = made.read_embeddings(embeddings) - (ages - SCALE[0]) / SCALE[1]
     expected = rank_n_contrast(embeddings, ages) + 0.3 * errors.abs().mean()
     torch.testing.assert_close(loss("rnc+l1", made, l1_weight=0.3), expected)
     torch.testing.assert_close(loss("rnc+l1", made, l1_weight=0.0), loss("rnc", made))
@@ -110,8 +110,8 @@ def test_heads_begin_the_same_and_leave_global_randomness_alone():
 def test_years_and_standardised_age_undo_each_other():
     made = model()
     embeddings, _ = batch(made)
-    before = made.read(embeddings).detach()
+    before = made.read_embeddings(embeddings).detach()
     to_years(made, SCALE)
-    torch.testing.assert_close(made.read(embeddings), before * SCALE[1] + SCALE[0])
+    torch.testing.assert_close(made.read_embeddings(embeddings), before * SCALE[1] + SCALE[0])
     from_years(made, SCALE)
-    torch.testing.assert_close(made.read(embeddings), before)
+    torch.testing.assert_close(made.read_embeddings(embeddings), before)

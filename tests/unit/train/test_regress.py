@@ -4,7 +4,7 @@ import torch
 
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.train.loop import Task
-from brainclock.train.regress import embed_clean, embed_random, fit_regressor
+from brainclock.train.regress import embed_clean, fit_regressors, read_clean
 from brainclock.train.views import make_views
 from tiny_training import cohort, settings
 
@@ -34,11 +34,16 @@ def test_nobody_has_no_embedding(model):
     assert embed_clean(model, task().views, np.arange(0)).shape == (0, model.embedding_size)
 
 
+def test_nobody_has_no_age(model):
+    assert read_clean(model, task().views, np.arange(0)).shape == (0,)
+
+
 def test_random_views_follow_the_seed(model):
-    views, rows = task().views, np.arange(18)
-    first, again, other = (embed_random(model, views, rows, seed) for seed in (1, 1, 2))
-    assert np.array_equal(first, again)
-    assert not np.allclose(first, other)
+    first, again, other = (
+        fit_regressors(model, task(), settings().model_copy(update={"seed": seed})) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first.embedding.weight, again.embedding.weight)
+    assert not np.allclose(first.embedding.weight, other.embedding.weight)
 
 
 @pytest.mark.parametrize("kind", ["ridge", "l1"])
@@ -47,7 +52,7 @@ def test_the_regressor_learns_from_every_view_of_a_person(model, kind):
     run = settings().model_copy(
         update={"regressor": settings().regressor.model_copy(update={"kind": kind, "views": 2})}
     )
-    regressor = fit_regressor(model, given, run)
+    regressor = fit_regressors(model, given, run).embedding
     assert len(regressor.left_out_ages) == 3 * len(given.ages)
     errors = regressor.left_out_ages[: len(given.ages)] - given.ages
     assert np.abs(errors).mean() < 0.9 * np.abs(given.ages - given.ages.mean()).mean()
