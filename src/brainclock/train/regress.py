@@ -25,7 +25,7 @@ _Reader = Callable[[Tensor], Tensor]
 
 def embed_clean(model: BrainAgeModel, views: Views, rows: Int[ndarray, " m"]) -> Float64[ndarray, "m d"]:
     """Return the embeddings of scans as they are, as the model embeds them in prediction."""
-    return _features(model, model.encode, clean_batches(views, rows))
+    return _features(model, model.encode, _clean_batches(views, rows))
 
 
 def read_clean(model: BrainAgeModel, views: Views, rows: Int[ndarray, " m"]) -> Float64[ndarray, " m"]:
@@ -34,7 +34,7 @@ def read_clean(model: BrainAgeModel, views: Views, rows: Int[ndarray, " m"]) -> 
     def read(images: Float[Tensor, "m c i j k"]) -> Float[Tensor, "m 1"]:
         return model.read(model.encode(images), images)[:, None]
 
-    return _features(model, read, clean_batches(views, rows))[:, 0]
+    return _features(model, read, _clean_batches(views, rows))[:, 0]
 
 
 def fit_regressors(model: BrainAgeModel, task: Task, settings: RunSettings) -> Regressors:
@@ -49,7 +49,7 @@ def fit_regressors(model: BrainAgeModel, task: Task, settings: RunSettings) -> R
     ages, people = np.tile(task.ages, 1 + views), task.people * (1 + views)
 
     def fitted(features: _Reader, floor: float = 0.0) -> AffineRegressor:
-        parts = [_features(model, features, clean_batches(task.views, task.rows))]
+        parts = [_features(model, features, _clean_batches(task.views, task.rows))]
         for view in range(views):
             seed = derive_seed(settings.seed, "regressor views", view)
             parts.append(_features(model, features, _random_batches(task.views, task.rows, seed)))
@@ -59,7 +59,7 @@ def fit_regressors(model: BrainAgeModel, task: Task, settings: RunSettings) -> R
     return Regressors(fitted(model.encode), blocks)
 
 
-def clean_batches(views: Views, rows: Int[ndarray, " m"]) -> Iterator[Float[Tensor, "b c i j k"]]:
+def _clean_batches(views: Views, rows: Int[ndarray, " m"]) -> Iterator[Float[Tensor, "b c i j k"]]:
     """Yield what the encoder sees of scans as they are, some at a time."""
     for piece in np.array_split(rows, -(-len(rows) // _PIECE)) if len(rows) else ():
         yield views.clean(piece)

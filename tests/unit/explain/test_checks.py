@@ -45,7 +45,7 @@ def test_models_of_random_labels(volume: torch.Tensor, prepared: PreparedScan) -
     (alike,) = compare_with_random_labels(one, other, [explain], [prepared.mask])
     assert alike.spearman == pytest.approx(-1)
     assert mean_likeness([alike, alike]) == alike
-    with pytest.raises(InputError, match="the same grid and encoder"):
+    with pytest.raises(InputError, match="the same grid, encoder and regressor"):
         compare_with_random_labels(one, make_model((1, 1, 1)), [explain], [prepared.mask])
     with pytest.raises(InputError, match="no scan"):
         mean_likeness([])
