@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64
-from numpy import ndarray
 
 from brainclock.errors import InputError
 from brainclock.explain.age_map import AgeMap
@@ -103,11 +101,10 @@ def gap_by_region(
     shape = (gap.values.shape[0], gap.values.shape[1], gap.values.shape[2])
     parts = shares_by_label(labels, len(names), shape, gap.lattice)
     years = parts @ gap.values.ravel()
-    own = gap.values.ravel() + reference.expected_map(age).ravel()
-    drawn: Float64[ndarray, "b r"] = (own - reference.expected_maps_drawn(age)) @ parts.T
+    own = parts @ (gap.values + reference.expected_map(age)).ravel()
+    drawn = own - reference.expected_parts_drawn(age, parts)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    variances = np.einsum("rv,vw,rw->r", parts, reference.covariance, parts)
-    spread = np.sqrt(np.maximum(variances, 0))
+    spread = reference.healthy_sd(parts)
     return [
         RegionGap(name, float(years[row]), float(low[row]), float(high[row]), float(spread[row]))
         for row, name in enumerate(names)

@@ -11,7 +11,7 @@ age (Selvaraju et al. 2017, arXiv:1610.02391). At an earlier layer the same expr
 times gradient, is a first-order statement and adds up to nothing in particular.
 
 Where the model also reads means over blocks of what it sees, each block has its share as well, in closed
-form; it goes to the voxels of the layer that lie nearest.
+form. Layer and blocks go onto whichever of their two lattices is finer, and the sum of both is kept.
 
 The age of an ensemble is the mean of its members' ages, and the age of a member that sees the mirror
 image as well is the mean of both: so is the map, the shares of the mirror image mirrored back.
@@ -19,6 +19,7 @@ image as well is the mean of both: so is the map, the shares of the mirror image
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +32,7 @@ from torch import Tensor
 
 from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.explain.layers import ages_from, check_layer, features_at, last_layer, lattice_of, resting
+from brainclock.explain.spread import on_lattice
 from brainclock.model.brain_age_model import BrainAgeModel
 from brainclock.model.ensemble import Ensemble
 
@@ -86,7 +88,9 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
         if model.settings.regressor.blocks:
             blocks = _shares_of_blocks(model, images)
             of_blocks = float(blocks.sum())
-            values = values + _deal(blocks, _lattice_of_blocks(model), values.shape, lattice)
+            values, lattice = _on_the_finer(
+                (values, lattice), (blocks, _lattice_of_blocks(model)), model.grid.shape
+            )
     return AgeMap(
         values=values,
         lattice=lattice,
@@ -165,15 +169,17 @@ def _dealt(places: Float64[ndarray, " n"], count: int) -> Float64[ndarray, "coun
     return dealt
 
 
-def _deal(
-    shares: Float64[ndarray, "a b c"], source: Lattice, shape: tuple[int, ...], target: Lattice
-) -> Float64[ndarray, "i j k"]:
-    """Return shares on another lattice of this shape; the sum is kept."""
-    for axis, count in enumerate(shape):
-        places = source.start[axis] + np.arange(shares.shape[axis]) * source.step[axis]
-        dealt = _dealt((places - target.start[axis]) / target.step[axis], count)
-        shares = np.moveaxis(np.tensordot(dealt, shares, axes=(1, axis)), 0, axis)
-    return shares
+def _on_the_finer(
+    one: tuple[Float64[ndarray, "i j k"], Lattice],
+    other: tuple[Float64[ndarray, "a b c"], Lattice],
+    grid: tuple[int, int, int],
+) -> tuple[Float64[ndarray, "x y z"], Lattice]:
+    """Return the sum of two maps on the lattice with the smaller voxels."""
+    (coarse, coarse_lattice), (fine, lattice) = sorted(
+        (one, other), key=lambda found: math.prod(found[1].step), reverse=True
+    )
+    shape = (fine.shape[0], fine.shape[1], fine.shape[2])
+    return on_lattice(coarse, coarse_lattice, shape, lattice, grid) + fine, lattice
 
 
 def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 f i j k"]) -> Float64[ndarray, "a b c"]:

@@ -52,10 +52,12 @@ class Reference:
         Intensity by the terms 1, t, t², with t = (age − 50) / 20.
     trend : ndarray of float64, shape (3, i, j, k)
         Map of the last layer by the same terms, years.
-    draws : ndarray of float64, shape (draws, 3, voxels)
-        ``trend`` of bootstrap resamples of the people.
-    covariance : ndarray of float64, shape (voxels, voxels)
-        Of the residual maps of the people, years².
+    modes : ndarray of float64, shape (modes, voxels)
+        Orthonormal maps, of which all maps of these people are sums: no more than people or voxels.
+    draws : ndarray of float64, shape (draws, 3, modes)
+        ``trend`` of bootstrap resamples of the people, in modes.
+    residual_root : ndarray of float64, shape (modes, modes)
+        R with RᵀR the covariance of the residual maps of the people, in modes, years².
     """
 
     weights_sha256: str
@@ -64,8 +66,9 @@ class Reference:
     intercept: float
     brain: Float32[ndarray, "3 x y z"]
     trend: Float64[ndarray, "3 i j k"]
-    draws: Float64[ndarray, "b 3 v"]
-    covariance: Float64[ndarray, "v v"]
+    modes: Float64[ndarray, "r v"]
+    draws: Float64[ndarray, "b 3 r"]
+    residual_root: Float64[ndarray, "q r"]
 
     def terms(self, age: float) -> Float64[ndarray, " 3"]:
         """Return 1, t and t² of an age, held inside the ages of the reference."""
@@ -85,9 +88,20 @@ class Reference:
         """Return the map to be expected of a healthy person of this age, years."""
         return np.asarray(np.tensordot(self.terms(age), self.trend, axes=1))
 
-    def expected_maps_drawn(self, age: float) -> Float64[ndarray, "b v"]:
-        """Return what `expected_map` would be with other people, one bootstrap resample a row."""
-        return np.asarray(np.einsum("t,btv->bv", self.terms(age), self.draws))
+    def expected_parts_drawn(self, age: float, parts: Float64[ndarray, "p v"]) -> Float64[ndarray, "b p"]:
+        """Return sums over `expected_map` as other people would make them, one bootstrap resample a row.
+
+        Parameters
+        ----------
+        age : float
+        parts : ndarray of float64, shape (parts, voxels)
+            What of each voxel's share counts to each part.
+        """
+        return np.asarray(np.einsum("t,btr->br", self.terms(age), self.draws) @ (self.modes @ parts.T))
+
+    def healthy_sd(self, parts: Float64[ndarray, "p v"]) -> Float64[ndarray, " p"]:
+        """Return the standard deviation among the people of such sums over their maps, age apart, years."""
+        return np.asarray(np.linalg.norm(self.residual_root @ (self.modes @ parts.T), axis=0))
 
     def expected_age(self, age: float) -> float:
         """Return the predicted age to be expected of a healthy person of this age, years."""
@@ -173,26 +187,29 @@ def fit_reference(
     values = np.stack(maps).reshape(len(maps), -1)
     t = (ages - _CENTRE) / _SCALE
     design = np.stack([np.ones_like(t), t, t * t], axis=1)
-    trend = _fit(design, values, np.ones_like(t))
-    residual = values - design @ trend
+    left, sizes, modes = np.linalg.svd(values, full_matrices=False)
+    own = left * sizes  # the maps in modes
+    trend = _fit(design, own, np.ones_like(t))
+    root = np.linalg.qr(own - design @ trend, mode="r") / np.sqrt(ages.size - _TERMS)
     rng = np.random.default_rng(derive_seed(seed, "reference of maps"))
     blocks = participant_weights(np.arange(ages.size), rng, resamples=_DRAWS)
-    draws = np.stack([_fit(design, values, drawn) for block in blocks for drawn in block])
+    draws = np.stack([_fit(design, own, drawn) for block in blocks for drawn in block])
     return Reference(
         weights_sha256=weights_sha256,
         people=ages.size,
         ages=(float(ages.min()), float(ages.max())),
         intercept=intercept,
         brain=sums.solve(),
-        trend=trend.reshape(_TERMS, *shape),
+        trend=(trend @ modes).reshape(_TERMS, *shape),
+        modes=modes,
         draws=draws,
-        covariance=residual.T @ residual / (ages.size - _TERMS),
+        residual_root=root,
     )
 
 
 def _fit(
-    design: Float64[ndarray, "n 3"], values: Float64[ndarray, "n v"], weights: Float64[ndarray, " n"]
-) -> Float64[ndarray, "3 v"]:
+    design: Float64[ndarray, "n 3"], values: Float64[ndarray, "n r"], weights: Float64[ndarray, " n"]
+) -> Float64[ndarray, "3 r"]:
     """Weighted least squares; a resample of too few ages gets the smallest solution."""
     root = np.sqrt(weights)[:, None]
     return np.asarray(np.linalg.lstsq(design * root, values * root, rcond=1e-10)[0])
@@ -208,8 +225,9 @@ def save_reference(reference: Reference, folder: Path) -> None:
     tensors = {
         "brain": reference.brain.astype(np.float16),
         "trend": reference.trend,
+        "modes": reference.modes.astype(np.float32),
         "draws": reference.draws.astype(np.float32),
-        "covariance": reference.covariance.astype(np.float32),
+        "residual_root": reference.residual_root.astype(np.float32),
     }
     # safetensors writes the memory as it lies, whatever the strides say
     content: bytes = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
@@ -272,8 +290,9 @@ def load_reference(folder: Path, weights_sha256: str) -> Reference:
             intercept=float(card["intercept"]),
             brain=tensors["brain"].astype(np.float32),
             trend=tensors["trend"].astype(np.float64),
+            modes=tensors["modes"].astype(np.float64),
             draws=tensors["draws"].astype(np.float64),
-            covariance=tensors["covariance"].astype(np.float64),
+            residual_root=tensors["residual_root"].astype(np.float64),
         )
     except (KeyError, TypeError, IndexError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder} holds a damaged reference ({error}): copy the folder again.") from None

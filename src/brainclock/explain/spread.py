@@ -50,6 +50,31 @@ def on_scan(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "a b c"
     return _spread(age_map.values, age_map.lattice, _Target(prepared.own.shape, to_grid, prepared.grid.shape))
 
 
+def on_lattice(
+    values: Float64[ndarray, "i j k"],
+    lattice: Lattice,
+    shape: tuple[int, int, int],
+    finer: Lattice,
+    grid: tuple[int, int, int],
+) -> Float64[ndarray, "a b c"]:
+    """Return a map on a finer lattice, with the same sum.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (i, j, k)
+    lattice : Lattice
+        Of the values.
+    shape : tuple of 3 int
+        Of the finer lattice.
+    finer : Lattice
+    grid : tuple of 3 int
+        Shape of the model grid.
+    """
+    to_grid = np.diag([*finer.step, 1.0])
+    to_grid[:3, 3] = finer.start
+    return _spread(values, lattice, _Target(shape, to_grid, grid))
+
+
 def shares_by_label(
     labels: Int[ndarray, "x y z"], count: int, shape: tuple[int, int, int], lattice: Lattice
 ) -> Float64[ndarray, "count voxels"]:

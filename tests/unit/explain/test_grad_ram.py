@@ -42,21 +42,26 @@ def test_blocks_have_their_shares(blocks: int, mirror: bool, volume: torch.Tenso
             member.blocks.weight.zero_()
     without = grad_ram(model, volume)
     assert found.lattice == without.lattice
-    assert (found.values - without.values).sum() == pytest.approx(age - float(model(volume)[0]), abs=1e-3)
+    change = age - float(model(volume)[0])
+    assert (found.values - without.values).sum() == pytest.approx(change, abs=1e-3)
+    assert without.total == pytest.approx(float(model(volume)[0]) - 45.0, abs=1e-3)
 
 
-def test_the_share_of_a_block_goes_to_the_voxels_around_it(volume: torch.Tensor) -> None:
-    model = make_model((1, 1, 1), blocks=4, stem="s1", final_stride=1)
+@pytest.mark.parametrize(("layer", "step"), [(None, 3.0), ("block1", 1.0)])
+def test_the_share_of_a_block_lies_where_the_block_is(
+    layer: str | None, step: float, volume: torch.Tensor
+) -> None:
+    model = make_model((1, 1, 1), blocks=3, stem="s1", final_stride=1)
     with torch.no_grad():
         model.members[0].regressor.weight.zero_()
         model.members[0].blocks.weight.zero_()
-        model.members[0].blocks.weight.view(6, 7, 6)[2, 3, 4] = 5.0
-    found = grad_ram(model, volume)
+        model.members[0].blocks.weight.view(8, 10, 8)[2, 5, 4] = 5.0
+    found = grad_ram(model, volume, layer)
+    assert found.lattice.step == (step,) * 3
     places = np.stack(np.meshgrid(*(np.arange(n) for n in found.values.shape), indexing="ij"), -1)
     shares = found.values / found.total
     middle = (places * shares[..., None]).sum((0, 1, 2)) * found.lattice.step + found.lattice.start
-    assert np.allclose(middle, [9.5, 13.5, 17.5], atol=1e-9)
-    assert (found.values != 0).sum() <= 8
+    assert np.allclose(middle, [7.0, 16.0, 13.0], atol=1e-9)
 
 
 def test_it_is_the_naive_sum_over_cells_and_channels(volume: torch.Tensor) -> None:

@@ -64,7 +64,20 @@ def test_the_expected_map_is_the_regression_of_maps_on_age(reference: Reference)
     for age, row in zip(ages, naive, strict=True):
         assert np.allclose(reference.expected_map(float(age)).ravel(), row, atol=1e-8)
     residual = maps - naive
-    assert np.allclose(reference.covariance, residual.T @ residual / (PEOPLE - 3), atol=1e-8)
+    covariance = residual.T @ residual / (PEOPLE - 3)
+    parts = np.random.default_rng(1).uniform(size=(5, maps.shape[1]))
+    assert np.allclose(reference.healthy_sd(parts) ** 2, np.diag(parts @ covariance @ parts.T), atol=1e-8)
+    drawn = reference.expected_parts_drawn(61.0, parts)
+    assert np.allclose(drawn.mean(0), parts @ reference.expected_map(61.0).ravel(), atol=0.2)
+    assert np.linalg.norm(drawn.std(0)) > 0.1
+
+
+def test_a_fine_map_has_no_more_modes_than_people() -> None:
+    people = [(age, data, np.kron(shares, np.ones((4, 4, 4)))) for age, data, shares in make_people()]
+    fine = fit_reference(people, intercept=45.0, weights_sha256="a" * 64)
+    assert fine.trend.shape == (3, 12, 16, 12)
+    assert fine.modes.shape == (PEOPLE, 12 * 16 * 12)
+    assert fine.residual_root.shape == (PEOPLE, PEOPLE)
 
 
 def test_the_gap_map_sums_to_the_difference_from_the_expected_age(
