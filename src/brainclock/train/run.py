@@ -25,6 +25,7 @@ from brainclock.train.cohort import Cohort, healthy_with_age, log_who_trains, pr
 from brainclock.train.cross_fit import CrossFitted, cross_fit
 from brainclock.train.fit import FEWEST
 from brainclock.train.memory import keep_freed_memory
+from brainclock.train.objective import check_objective
 
 logger = logging.getLogger("brainclock")
 
@@ -62,7 +63,7 @@ def train(
     InputError
         Nobody can train, an age is missing, too few people are left, or the name cannot be one.
     ConfigError
-        The encoder does not fit the grid.
+        The encoder does not fit the grid, or blocks the objective.
     OutputError
         The folder cannot be written.
     """
@@ -71,6 +72,7 @@ def train(
         raise InputError("name of the model", repr(name), "letters, digits, . _ -", "Give one with --name.")
     # What is to be refused is refused before hours of work, and before anything is written.
     BrainAgeModel.build(settings)
+    check_objective(settings)
     healthy = healthy_with_age(scans)
     _check_people(len({scan.participant_id for scan in healthy}), settings.train.folds)
     work = make_folder(out / WORK)

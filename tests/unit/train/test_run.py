@@ -106,9 +106,13 @@ def test_a_name_that_cannot_be_one_is_refused_before_the_work(tmp_path, scans, n
     assert not (tmp_path / name).exists()
 
 
-def test_an_encoder_that_does_not_fit_is_refused_before_the_work(tmp_path, scans):
-    wrong = settings()
-    wrong = wrong.model_copy(update={"encoder": wrong.encoder.model_copy(update={"cells": (9, 9, 9)})})
+@pytest.mark.parametrize(
+    ("section", "update", "objective"),
+    [("encoder", {"cells": (9, 9, 9)}, "rnc"), ("regressor", {"blocks": 2}, "l1")],
+)
+def test_what_does_not_go_together_is_refused_before_the_work(tmp_path, scans, section, update, objective):
+    wrong = settings(objective=objective)
+    wrong = wrong.model_copy(update={section: getattr(wrong, section).model_copy(update=update)})
     with pytest.raises(ConfigError):
         train(scans, tmp_path / "out", wrong)
     assert not (tmp_path / "out").exists()
