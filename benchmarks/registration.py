@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from brainclock.io.nifti import read_volume
 from brainclock.io.volume import Volume
 from brainclock.prepare.affine_fit import rotation
+from brainclock.prepare.bias import correct_bias
 from brainclock.prepare.register import register
 from posed_brain import (
     corner_distances_mm,
@@ -85,15 +86,21 @@ def simulated(heads: int) -> None:
 
 
 def real_brains(folder: Path, people: int) -> Iterator[tuple[str, Brain]]:
-    """Raw heads with the brain from their labels, and brains without their heads."""
+    """Raw heads with the brain from their labels, and brains without their heads, their bias evened out."""
     labels = folder / "ixi" / "derivatives" / "dlmuse"
     for path in sorted((folder / "ixi").glob("sub-*/anat/*_T1w.nii.gz"))[:people]:
         name = path.name.split("_")[0]
         segmented = labels / name / "anat" / f"{name}_desc-dlmuse_dseg.nii.gz"
-        yield name, (read_volume(path), read_volume(segmented).data > 0)
+        yield name, evened(read_volume(path), read_volume(segmented).data > 0)
     for path in sorted((folder / "ds002748").glob("sub-*/anat/*_T1w.nii.gz"))[:people]:
         brain = read_volume(path)
-        yield path.name.split("_")[0], (brain, brain.data > 0)
+        yield path.name.split("_")[0], evened(brain, brain.data > 0)
+
+
+def evened(head: Volume, mask: ndarray) -> Brain:
+    """Return a head after N4, as `brainclock.prepare` registers it, and its mask."""
+    data = np.maximum(head.data, 0)
+    return Volume(correct_bias(data, mask, head.spacing_mm), head.affine), mask
 
 
 def stored_otherwise(brain: Volume, mask: ndarray) -> Iterator[tuple[str, Brain, ndarray]]:

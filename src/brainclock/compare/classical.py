@@ -12,7 +12,7 @@ from numpy import ndarray
 from brainclock.compare.jobs import Job
 from brainclock.compare.people import COARSE_MM, make_looks
 from brainclock.compare.volumes import features
-from brainclock.model.regressor import fit_ridge
+from brainclock.model.regressor import IMAGE_FLOOR, fit_ridge
 from brainclock.train.cohort import Cohort
 
 _COMPONENTS = 50
@@ -47,7 +47,7 @@ def predict_classical(
     images = _smooth_voxels(job, cohort, out)
     if job.method == "pca-gp":
         return _gaussian_process(images[training], ages, images[held_out])
-    return fit_ridge(images[training], ages, people).predict(images[held_out])
+    return fit_ridge(images[training], ages, people, floor=IMAGE_FLOOR).predict(images[held_out])
 
 
 def _smooth_voxels(job: Job, cohort: Cohort, out: Path) -> Float64[ndarray, "n d"]:

@@ -11,6 +11,10 @@ from numpy import ndarray
 
 from brainclock.errors import InputError
 
+#: The floor (`fit_ridge`) for values of images: voxels and blocks at the border of the head vary little among
+#: those who train.
+IMAGE_FLOOR = 0.1
+
 _NEAR = 0.1  # years; below it (5 weeks) the L1 regressor rounds off the kink of |r|
 _CONVERGED = 1e-6  # years
 _CONSTANT = 1e-6  # a feature that varies less, relative to its size, is rounding in single precision

@@ -12,13 +12,11 @@ from torch import Tensor
 
 from brainclock.config import RunSettings, derive_seed
 from brainclock.model.brain_age_model import BrainAgeModel
-from brainclock.model.regressor import AffineRegressor, Regressors, fit_l1, fit_ridge
+from brainclock.model.regressor import IMAGE_FLOOR, AffineRegressor, Regressors, fit_l1, fit_ridge
 from brainclock.train.loop import Task
 from brainclock.train.views import Views
 
 _PIECE = 16
-#: Blocks at the border of the head vary little among those who train; see `fit_ridge`.
-_FLOOR = 0.1
 
 _Reader = Callable[[Tensor], Tensor]
 
@@ -55,7 +53,7 @@ def fit_regressors(model: BrainAgeModel, task: Task, settings: RunSettings) -> R
             parts.append(_features(model, features, _random_batches(task.views, task.rows, seed)))
         return fit(np.concatenate(parts), ages, people, settings.regressor.log10_alpha, floor)
 
-    blocks = fitted(model.block_means, _FLOOR) if settings.regressor.blocks else None
+    blocks = fitted(model.block_means, IMAGE_FLOOR) if settings.regressor.blocks else None
     return Regressors(fitted(model.encode), blocks)
 
 
