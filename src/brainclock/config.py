@@ -113,7 +113,7 @@ class PrepareSettings(Settings):
     intensity: Literal["percentile"] = Field(
         "percentile", description="95th percentile in the mask becomes 1"
     )
-    recipe: Literal[3] = Field(3, description="rises when a step changes what it makes of a scan")
+    recipe: Literal[4] = Field(4, description="rises when a step changes what it makes of a scan")
     gates: GateSettings = GateSettings()
 
 
