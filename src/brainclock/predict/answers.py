@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -97,21 +97,21 @@ def answer_scan(job: Job, scan: Scan) -> None:
         raise ModelError(f"{loaded.folder} changed during the run: start again.")
     sha256 = image_hash(scan.path)
     digest = _digest(scan, sha256, loaded, job)
+    if not _is_kept(job.out, scan.key, digest):
+        _write(job.out, scan.key, digest, _answer_anew(job, scan, sha256, loaded))
+    elif job.keep_prepared:
+        prepare_into(scan, loaded.card.settings.prepare, job.out)
+
+
+def _answer_anew(job: Job, scan: Scan, sha256: str, loaded: LoadedModel) -> Answer:
+    """Prepare a scan and read its age."""
     settings = loaded.card.settings.prepare
-    if job.keep_prepared:
-        prepare = partial(prepare_into, scan, settings, job.out)
-    else:
-        prepare = partial(prepare_scan, scan, settings)
-    if _is_kept(job.out, scan.key, digest):
-        if job.keep_prepared:
-            prepare()
-        return
-    prepared = prepare()
+    prepared = prepare_into(scan, settings, job.out) if job.keep_prepared else prepare_scan(scan, settings)
     seen = look(prepared, loaded)
     answer = answer_prepared(prepared, loaded, seen)
     if job.stability:
         answer = scan_stability(scan, answer, loaded)
-    _write(job.out, scan.key, digest, Answer(answer, sha256, seen.embedding if job.embeddings else None))
+    return Answer(answer, sha256, seen.embedding if job.embeddings else None)
 
 
 def keep_failure(out: Path, scan: Scan, outcome: Outcome[None], loaded: LoadedModel) -> None:
