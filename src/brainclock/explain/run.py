@@ -64,7 +64,7 @@ class Explained:
     kept: Path | None = None
 
     def rows(self, table: str) -> Rows:
-        """Return its rows of ``explanations``, ``regions`` or ``agreement``; columns as in `explain.table`."""
+        """Return its rows of ``explanations``, ``regions`` or ``agreement``, as in `explain.table`."""
         if self.kept is None:
             return []
         found: Rows = read_json(self.kept)["rows"].get(table, [])
