@@ -170,6 +170,7 @@ class _Log(logging.Handler):
 
 
 def _log(level: int) -> None:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where there is no home it complains, and works
     logger = logging.getLogger("brainclock")
     logger.setLevel(level)
     if not any(isinstance(handler, _Log) for handler in logger.handlers):
