@@ -152,9 +152,9 @@ def on_paper(scans: int, workers: int, rate: float, ratio: float, disk: float, s
         f"\n{scans} such scans on paper: {hours:.0f} core-hours; {hours / workers:.1f} hours on {workers} "
         f"workers of one thread;\n  {scans * disk / 1e9:.0f} GB of disk with prepared scans; "
         f"{scans * slope_kb / 1e6:.2f} GB more in the process that hands out the scans.\n"
-        "Assumed: as many cores as workers, of this kind and not slowed by each other (here, 2 workers do\n  "
-        f"{ratio:.2f} times what 1 does); 2 GB of memory a worker; reading a scan is not slower than here; one\n"
-        "  process hands out all scans; heads of this size; no --stability, which takes 5 times as long."
+        "Assumed: as many cores as workers, of this kind and not slowed by each other (here, 2 workers do\n"
+        f"  {ratio:.2f} times what 1 does); 2 GB of memory a worker; reading is not slower than here;\n"
+        "  one process hands out all scans; heads of this size; no --stability, which takes 5 times as long."
     )
 
 
