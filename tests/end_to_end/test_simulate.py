@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_dataset import bids_issues
 from brainclock.cli.main import main
 from brainclock.errors import InputError
 from brainclock.io.find import find_scans
@@ -49,6 +50,11 @@ def test_a_cohort_is_a_dataset_that_is_found_with_its_people(cohort: Path) -> No
     assert {scan.site for scan in scans} <= {"simulated-01", "simulated-02"}
     assert all(scan.group in {"HC", "AD"} for scan in scans)
     assert float(truth[1]["brain_age"]) - float(truth[0]["brain_age"]) == pytest.approx(2)
+
+
+def test_the_validator_of_bids_has_nothing_against_it(cohort: Path) -> None:
+    for folder in (cohort, cohort / "derivatives" / "truth"):
+        assert [issue for issue in bids_issues(folder) if issue["severity"] == "error"] == []
 
 
 def test_volumes_were_achieved_and_labels_lie_on_the_scan(cohort: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 import brainclock
+from brainclock.cli.bids import is_bids_line, one_label_each
 from brainclock.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,8 @@ def test_the_commands_on_the_pages_exist() -> None:
     for page, words in shell_lines():
         if words[:1] == ["make"]:
             assert words[1] in targets, f"{words} in {page}"
+        if words[:1] == ["brainclock"] and is_bids_line(words[1:], list(commands)):
+            words = ["brainclock", "bids", *one_label_each(words[1:])]
         if words[:1] != ["brainclock"] or words[1].startswith("-"):
             continue
         assert words[1] in commands, f"{words} in {page}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from brainclock.predict.run import Prediction
+    from brainclock.predict.predictions import Predictions
 
 #: Of the simulated brain, years.
 _AGE = 60.0
@@ -52,7 +52,7 @@ The same with heads of your own: brainclock predict FOLDER -o RESULTS""")
         raise typer.Exit(1)
 
 
-def _aligned(predictions: list[Prediction]) -> list[str]:
+def _aligned(predictions: Predictions) -> list[str]:
     """Return the main columns of the table, one under the other."""
     from brainclock.predict.table import prediction_row
 

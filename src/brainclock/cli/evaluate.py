@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from brainclock.predict.evaluate import Evaluation, Unit
 
 
 def evaluate_command(
@@ -31,10 +34,40 @@ def evaluate_command(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 1,
 ) -> None:
     """Measure predicted ages against true ages: error, R², bias, each with an interval."""
+    from brainclock.report.evaluation import summary
+
+    evaluation = evaluate_table(
+        predictions,
+        output,
+        ages=ages,
+        column=column,
+        model=model,
+        unit="scan" if per_scan else "participant",
+        resamples=resamples,
+        seed=seed,
+    )
+    typer.echo(summary(evaluation))
+    for note in evaluation.notes:
+        typer.echo(note, err=True)
+    typer.echo(output / "evaluation.html")
+
+
+def evaluate_table(
+    predictions: Path,
+    output: Path,
+    *,
+    ages: Path | None = None,
+    column: str = "predicted_age",
+    model: str | None = None,
+    unit: Unit = "participant",
+    resamples: int = 2000,
+    seed: int = 1,
+) -> Evaluation:
+    """Evaluate a table of predictions and write the results; options as those of the command."""
     from brainclock.io.nifti import image_hash
     from brainclock.predict.evaluate import evaluate, training_ages
     from brainclock.predict.observations import read_observations
-    from brainclock.report.evaluation import summary, write_evaluation
+    from brainclock.report.evaluation import write_evaluation
 
     card = None
     if model is not None:
@@ -45,7 +78,7 @@ def evaluate_command(
     evaluation = evaluate(
         observations,
         counts=counts,
-        unit="scan" if per_scan else "participant",
+        unit=unit,
         training_ages=None if card is None else training_ages(card),
         resamples=resamples,
         seed=seed,
@@ -59,7 +92,4 @@ def evaluate_command(
         "model": None if card is None else card.identity,
     }
     write_evaluation(evaluation, output, source)
-    typer.echo(summary(evaluation))
-    for note in evaluation.notes:
-        typer.echo(note, err=True)
-    typer.echo(output / "evaluation.html")
+    return evaluation

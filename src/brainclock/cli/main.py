@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from brainclock import __version__
+from brainclock.cli.bids import bids_command, is_bids_line, one_label_each
 from brainclock.cli.calibrate import calibrate_command
 from brainclock.cli.compare import compare_command
 from brainclock.cli.demo import demo_command
@@ -36,6 +37,7 @@ from brainclock.errors import BrainclockError
 #: The commands in the order of the help, each with its line there.
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "predict": (predict_command, "Read the age of each brain"),
+    "bids": (bids_command, "The same as a BIDS App"),
     "evaluate": (evaluate_command, "Measure predicted ages against true ages"),
     "gap": (gap_command, "Compare the gap between groups and with severity"),
     "reliability": (reliability_command, "Measure how predicted ages repeat"),
@@ -66,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Without the name of the program; those of the process if left out. None at all shows the help.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if is_bids_line(given, list(COMMANDS)):
+        given.insert(0, "bids")
+    if given[:1] == ["bids"]:
+        given = one_label_each(given)
     try:
         code = app()(given or ["--help"], prog_name="brainclock", standalone_mode=False)
     except typer.TyperException as error:  # of the command line itself, before a command began
@@ -164,6 +170,7 @@ class _Log(logging.Handler):
 
 
 def _log(level: int) -> None:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where there is no home it complains, and works
     logger = logging.getLogger("brainclock")
     logger.setLevel(level)
     if not any(isinstance(handler, _Log) for handler in logger.handlers):

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from brainclock.io.scan import Scan
     from brainclock.predict.brain_age import BrainAge
-    from brainclock.predict.run import Prediction
+    from brainclock.predict.predictions import Predictions
 
 
 def predict_command(
@@ -129,19 +129,27 @@ def _print_one(scan: Scan, answer: BrainAge, as_json: bool) -> None:
         typer.echo(f"{flag}: {FLAGS[flag]}", err=True)
 
 
-def _print_many(predictions: list[Prediction], output: Path, as_json: bool) -> None:
+def _print_many(predictions: Predictions, output: Path, as_json: bool) -> None:
     """Print how many scans have an age, which have none and why, and where the table is; exit 1 if any."""
     import json
 
-    failed = [p for p in predictions if p.brain_age.predicted_age is None]
-    for p in failed:
-        typer.echo(f"{p.scan.key}: {p.brain_age}", err=True)
-    number = len(predictions) - len(failed)
+    failed = print_failures(predictions)
+    number = len(predictions) - failed
     table = output / "predictions.tsv"
     if as_json:
-        typer.echo(json.dumps({"table": str(table), "predicted": number, "failed": len(failed)}))
+        typer.echo(json.dumps({"table": str(table), "predicted": number, "failed": failed}))
     else:
         typer.echo(f"{number} of {len(predictions)} scans have an age.")
         typer.echo(table)
     if failed:
         raise typer.Exit(1)
+
+
+def print_failures(predictions: Predictions) -> int:
+    """Print which scans have no age, and why; return how many."""
+    failed = 0
+    for p in predictions:
+        if p.brain_age.predicted_age is None:
+            typer.echo(f"{p.scan.key}: {p.brain_age}", err=True)
+            failed += 1
+    return failed

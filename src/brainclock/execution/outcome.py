@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from brainclock.errors import BrainclockError, OutputError, ScanRefused
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_WANT_OF_MEMORY = re.compile(r"allocate memory|not enough memory|out of memory|bad[_ ]alloc", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,17 @@ def attempt(function: Callable[[T], R], key: str, item: T) -> Outcome[R]:
     except BrainclockError as error:
         figures = error.figures if isinstance(error, ScanRefused) else {}
         return Outcome(key, None, str(error), time.perf_counter() - start, figures)
-    except MemoryError:
-        failure = f"{key}: needed more memory than there is. Use fewer workers or a larger machine."
-        return Outcome(key, None, failure, time.perf_counter() - start)
     except Exception as error:
+        if _is_want_of_memory(error):
+            failure = f"{key}: needed more memory than there is. Use fewer workers or a larger machine."
+            return Outcome(key, None, failure, time.perf_counter() - start)
         error.add_note(f"This happened while working on {key}.")
         raise
     return Outcome(key, value, None, time.perf_counter() - start)
+
+
+def _is_want_of_memory(error: Exception) -> bool:
+    """Whether memory could not be had; torch and ITK say so by a RuntimeError."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _WANT_OF_MEMORY.search(str(error)) is not None
+    )

@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from brainclock.errors import InputError
+from brainclock.execution.memory import memory_limit
 from brainclock.execution.outcome import Outcome, attempt
 
 T = TypeVar("T")
@@ -58,11 +59,16 @@ class _Bug:
     error: Exception
 
 
-def _serve(function: Callable[[Any], Any], connection: Connection[Any, Any]) -> None:
+def _serve(function: Callable[[Any], Any], connection: Connection[Any, Any], memory_gb: float | None) -> None:
     """Body of a worker process: answer items until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     connection.send(_READY)
+    with memory_limit(memory_gb):
+        _answer_all(function, connection)
+
+
+def _answer_all(function: Callable[[Any], Any], connection: Connection[Any, Any]) -> None:
     while True:
         try:
             key, item = connection.recv()
@@ -90,11 +96,11 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _start_worker(function: Callable[[Any], Any], threads: int) -> _Worker:
-    """Start a process whose numerical libraries use so many threads."""
+def _start_worker(function: Callable[[Any], Any], threads: int, memory_gb: float | None) -> _Worker:
+    """Start a process whose numerical libraries use so many threads, held to so much memory."""
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads of BLAS hold
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(function, theirs), daemon=True)
+    process = context.Process(target=_serve, args=(function, theirs, memory_gb), daemon=True)
     with _thread_budget(threads), _interrupt_held_back():
         process.start()
     theirs.close()  # else the end of the worker would not be seen
@@ -131,9 +137,15 @@ class _Crew(Generic[T, R]):
     """Worker processes, and what is still to be done."""
 
     def __init__(
-        self, function: Callable[[T], R], keys: Sequence[str], items: Sequence[T], workers: int
+        self,
+        function: Callable[[T], R],
+        keys: Sequence[str],
+        items: Sequence[T],
+        workers: int,
+        memory_gb: float | None,
     ) -> None:
         self.function, self.keys, self.items, self.workers = function, keys, items, workers
+        self.memory_gb = memory_gb
         self.threads = max(1, len(os.sched_getaffinity(0)) // workers)
         self.waiting = deque(range(len(items)))
         self.alone: deque[int] = deque()  # their worker died: they run again with nothing beside them
@@ -152,7 +164,9 @@ class _Crew(Generic[T, R]):
         return bool(self.busy)
 
     def _give(self, index: int) -> None:
-        worker = self.idle.pop() if self.idle else _start_worker(self.function, self.threads)
+        if not self.idle:
+            self.idle.append(_start_worker(self.function, self.threads, self.memory_gb))
+        worker = self.idle.pop()
         worker.index, worker.since = index, time.perf_counter()
         self.busy[worker.connection] = worker
         with contextlib.suppress(OSError):  # it died meanwhile: the end of its pipe is heard next
@@ -216,10 +230,17 @@ class _Crew(Generic[T, R]):
 
 
 def in_processes(
-    function: Callable[[T], R], keys: Sequence[str], items: Sequence[T], workers: int
+    function: Callable[[T], R],
+    keys: Sequence[str],
+    items: Sequence[T],
+    workers: int,
+    memory_gb: float | None = None,
 ) -> Generator[tuple[int, Outcome[R]]]:
-    """Yield the index and outcome of each item as they come from ``workers`` processes."""
-    crew = _Crew(function, keys, items, workers)
+    """Yield the index and outcome of each item as they come from ``workers`` processes.
+
+    ``memory_gb``: what each of them is held to.
+    """
+    crew = _Crew(function, keys, items, workers, memory_gb)
     try:
         while crew.hand_out():
             yield from crew.hear()

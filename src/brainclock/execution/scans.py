@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from brainclock.errors import InputError
 from brainclock.execution.cluster import on_cluster
+from brainclock.execution.memory import memory_limit, share_of, workers_within
 from brainclock.execution.outcome import Outcome, attempt
 from brainclock.execution.processes import in_processes
 from brainclock.execution.progress import progress_bar
@@ -26,6 +27,7 @@ def map_scans(
     key: Callable[[T], str],
     workers: int = 1,
     scheduler: str | None = None,
+    memory_gb: float | None = None,
     description: str = "",
     progress: bool = True,
 ) -> Iterator[Outcome[R]]:
@@ -46,6 +48,9 @@ def map_scans(
     scheduler : str or None
         Address of a Dask scheduler, ``tcp://host:8786``; ``workers`` then does not matter. Start Dask
         workers with one thread each.
+    memory_gb : float or None
+        What the processes on this machine may use together, GB: there are no more of them than fit, and
+        each is held to its share. None sets no limit.
     description : str
         Stands before the progress bar.
     progress : bool
@@ -61,7 +66,8 @@ def map_scans(
     Raises
     ------
     InputError
-        ``workers`` is below 1; Dask is not installed; no scheduler answers at the address.
+        ``workers`` is below 1; ``memory_gb`` is too little for one; Dask is not installed; no scheduler
+        answers at the address.
     OutputError
         The function could not write a file.
     """
@@ -69,12 +75,16 @@ def map_scans(
         raise InputError("--workers", workers, "1 or more", "Leave it out to use one process.")
     keys = [key(item) for item in items]
     done: Generator[tuple[int, Outcome[R]]]
+    workers, share = min(workers, max(1, len(items))), None
+    if memory_gb is not None and scheduler is None:
+        workers = workers_within(workers, memory_gb)
+        share = share_of(memory_gb, workers)
     if scheduler is not None:
         done = on_cluster(function, keys, items, scheduler)
-    elif min(workers, len(items)) > 1:
-        done = in_processes(function, keys, items, min(workers, len(items)))
+    elif workers > 1:
+        done = in_processes(function, keys, items, workers, share)
     else:
-        done = _here(function, keys, items)
+        done = _here(function, keys, items, share)
     return _in_order(done, len(items), description, progress)
 
 
@@ -99,7 +109,9 @@ def _in_order(
 
 
 def _here(
-    function: Callable[[T], R], keys: Sequence[str], items: Sequence[T]
+    function: Callable[[T], R], keys: Sequence[str], items: Sequence[T], memory_gb: float | None
 ) -> Generator[tuple[int, Outcome[R]]]:
     for index, item in enumerate(items):
-        yield index, attempt(function, keys[index], item)
+        with memory_limit(memory_gb):
+            outcome = attempt(function, keys[index], item)
+        yield index, outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +31,7 @@ from brainclock.explain.table import AGREEMENT, EXPLANATIONS, REGIONS
 from brainclock.explain.write import map_path, write_maps
 from brainclock.io.atomic import make_folder, write_json
 from brainclock.io.bids import write_dataset_description
+from brainclock.io.lock import writing
 from brainclock.io.nifti import image_hash
 from brainclock.io.read import read_json
 from brainclock.io.scan import Scan
@@ -53,14 +54,21 @@ class Explained:
     status : {'ok', 'failed'}
     reason : str or None
         Why it failed.
-    tables : mapping of str to list of rows
-        ``explanations``, ``regions`` and ``agreement``, columns as in `explain.table`.
+    kept : Path or None
+        Where its rows lie: those of a scan are many, and are read when they are asked for.
     """
 
     scan: Scan
     status: Literal["ok", "failed"]
     reason: str | None
-    tables: Mapping[str, Rows] = field(default_factory=dict)
+    kept: Path | None = None
+
+    def rows(self, table: str) -> Rows:
+        """Return its rows of ``explanations``, ``regions`` or ``agreement``, as in `explain.table`."""
+        if self.kept is None:
+            return []
+        found: Rows = read_json(self.kept)["rows"].get(table, [])
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +136,8 @@ def explain_scans(
     Raises
     ------
     InputError
-        No scan; two scans with one key; no such method or layer; a method without the reference that it
-        needs; regions that cannot be used.
+        No scan; two scans with one key; another run is writing there; no such method or layer; a method
+        without the reference that it needs; regions that cannot be used.
     ModelError
         The model or its reference cannot be loaded.
     OutputError
@@ -149,7 +157,6 @@ def explain_scans(
     elif names is not None:
         fix = "Give the label image by --labels."
         raise InputError("--label-names", names, "a label image as well", fix)
-    make_folder(out / _ANSWERS)
     job = _Job(
         model=name,
         identity=loaded.card.identity,
@@ -161,17 +168,19 @@ def explain_scans(
         names=None if names is None else names.absolute(),
         seed=seed,
     )
-    outcomes = map_scans(
-        partial(_answer, job),
-        scans,
-        key=_key,
-        workers=workers,
-        scheduler=scheduler,
-        description="explain",
-        progress=progress,
-    )
-    explained = [_collect(scan, outcome) for scan, outcome in zip(scans, outcomes, strict=True)]
-    _write(explained, job, loaded, verdict)
+    with writing(out):
+        make_folder(out / _ANSWERS)
+        outcomes = map_scans(
+            partial(_answer, job),
+            scans,
+            key=_key,
+            workers=workers,
+            scheduler=scheduler,
+            description="explain",
+            progress=progress,
+        )
+        explained = [_collect(job, scan, outcome) for scan, outcome in zip(scans, outcomes, strict=True)]
+        _write(explained, job, loaded, verdict)
     return explained
 
 
@@ -196,18 +205,19 @@ def _check(methods: Sequence[str], layer: str | None, loaded: LoadedModel, refer
         raise InputError(f"--method {needy[0]}", "no mean brain beside the model", "a reference", fix)
 
 
-def _answer(job: _Job, scan: Scan) -> dict[str, Rows]:
-    """Return the rows of one scan: those that are kept, or new ones, which are kept after the maps."""
+def _answer(job: _Job, scan: Scan) -> None:
+    """Keep the rows of one scan, after its maps, unless they are kept already."""
     loaded = load(job.model)
     if loaded.card.identity != job.identity:
         raise ModelError(f"{loaded.folder} changed during the run: start again.")
     digest = _digest(job, scan, loaded)
-    kept = job.out / _ANSWERS / f"{scan.key}.json"
-    if (before := _kept(kept, digest, job, scan)) is not None:
-        return before
-    rows = _explain(job, scan, loaded)
-    write_json(kept, {"digest": digest, "rows": rows})
-    return rows
+    kept = _place(job, scan)
+    if not _is_kept(kept, digest, job, scan):
+        write_json(kept, {"digest": digest, "rows": _explain(job, scan, loaded)})
+
+
+def _place(job: _Job, scan: Scan) -> Path:
+    return job.out / _ANSWERS / f"{scan.key}.json"
 
 
 def _explain(job: _Job, scan: Scan, loaded: LoadedModel) -> dict[str, Rows]:
@@ -282,22 +292,21 @@ def _digest(job: _Job, scan: Scan, loaded: LoadedModel) -> str:
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def _kept(path: Path, digest: str, job: _Job, scan: Scan) -> dict[str, Rows] | None:
-    """Return the rows of an earlier run, if they answer the same question and the maps are there."""
+def _is_kept(path: Path, digest: str, job: _Job, scan: Scan) -> bool:
+    """Whether an earlier run answered the same question and the maps are there."""
     if not path.is_file() or not all(map_path(job.out, scan.key, m).is_file() for m in job.methods):
-        return None
+        return False
     try:
         kept = read_json(path)
-        rows: dict[str, Rows] = kept["rows"]
-        return rows if kept["digest"] == digest else None
-    except (InputError, KeyError, TypeError):  # damaged from outside: explain again
-        return None
+    except InputError:  # damaged from outside: explain again
+        return False
+    return isinstance(kept, dict) and kept.get("digest") == digest and isinstance(kept.get("rows"), dict)
 
 
-def _collect(scan: Scan, outcome: Outcome[dict[str, Rows]]) -> Explained:
-    if outcome.value is None:
-        return Explained(scan, "failed", outcome.failure or "no reason given")
-    return Explained(scan, "ok", None, outcome.value)
+def _collect(job: _Job, scan: Scan, outcome: Outcome[None]) -> Explained:
+    if outcome.failure is not None:
+        return Explained(scan, "failed", outcome.failure)
+    return Explained(scan, "ok", None, _place(job, scan))
 
 
 def _write(explained: Sequence[Explained], job: _Job, loaded: LoadedModel, verdict: Verdict | None) -> None:
@@ -319,18 +328,20 @@ def _write(explained: Sequence[Explained], job: _Job, loaded: LoadedModel, verdi
         },
     )
     for name, columns in (("explanations", EXPLANATIONS), ("regions", REGIONS), ("agreement", AGREEMENT)):
-        rows = [
-            {**_who(e.scan), "status": e.status, **row} for e in explained for row in e.tables.get(name, ())
-        ]
-        if name == "explanations":
-            rows += [
-                {**_who(e.scan), "status": e.status, "reason": e.reason}
-                for e in explained
-                if e.status == "failed"
-            ]
         table = job.out / f"{name}.tsv"
         write_data_dictionary(table, columns)
-        write_table(table, rows, list(columns))
+        write_table(table, _rows(explained, name), list(columns))
+
+
+def _rows(explained: Sequence[Explained], table: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of all scans; those that failed come last, in one table."""
+    for e in explained:
+        for row in e.rows(table):
+            yield {**_who(e.scan), "status": e.status, **row}
+    if table == "explanations":
+        for e in explained:
+            if e.status == "failed":
+                yield {**_who(e.scan), "status": e.status, "reason": e.reason}
 
 
 def _who(scan: Scan) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Files that are whole or not there: written beside, then moved into place.
 
 What a killed run leaves behind is a hidden ``.tmp-…`` file that no reader takes for an output; the next
-run that writes the same file removes it.
+run that writes into the same folder removes it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ UNFINISHED = ".tmp-"
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _COUNT = itertools.count()
-_NAME = re.compile(re.escape(UNFINISHED) + r"(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+-(?P<name>.+)")
+_NAME = re.compile(re.escape(UNFINISHED) + r"(?P<host>[0-9a-f]{8})-(?P<process>\d+)-\d+-.+")
+#: Folders that this process has looked through for leftovers: once each, for one may hold thousands of files.
+_SWEPT: set[Path] = set()
 _STALE_S = 24 * 3600.0
 
 _REASONS = {
@@ -59,7 +61,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         The folder or the file cannot be written: no space, no permission, a file where a folder should be.
     """
     make_folder(path.parent)
-    _remove_leftovers(path)
+    _sweep(path.parent)
     unfinished = path.parent / f"{UNFINISHED}{_HOST}-{os.getpid()}-{next(_COUNT)}-{path.name}"
     try:
         yield unfinished
@@ -69,7 +71,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         if isinstance(error, OutputError) or error.errno not in _REASONS:
             raise
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
@@ -106,13 +108,14 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_write(path, error) from None
+        raise cannot_write(path, error) from None
     if not os.access(path, os.W_OK | os.X_OK):
-        raise _cannot_write(path, PermissionError(errno.EACCES, "not writable"))
+        raise cannot_write(path, PermissionError(errno.EACCES, "not writable"))
     return path
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """Return the error that says in a sentence why a path cannot be written."""
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
     return OutputError(f"{path} cannot be written: {reason}. Choose another output, or make room or access.")
 
@@ -129,11 +132,15 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Remove what dead writers of ``path`` left: processes of this machine that are gone, or a day old."""
-    for entry in os.scandir(path.parent):
+def _sweep(folder: Path) -> None:
+    """Remove what dead writers left in a folder: processes of this machine that are gone, or a day old."""
+    folder = folder.absolute()
+    if folder in _SWEPT:
+        return
+    _SWEPT.add(folder)
+    for entry in os.scandir(folder):
         match = _NAME.fullmatch(entry.name) if entry.name.startswith(UNFINISHED) else None
-        if match is None or match["name"] != path.name:
+        if match is None:
             continue
         with contextlib.suppress(OSError):  # another process may remove it at the same time
             dead = match["host"] == _HOST and not _is_running(int(match["process"]))

@@ -8,9 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import brainclock
-from brainclock.io.atomic import write_json
+from brainclock.io.atomic import write_json, write_text
+from brainclock.io.read import read_json
 
 BIDS_VERSION = "1.10.0"
+CODE_URL = "https://brainclock.readthedocs.io"
+
+#: What BIDS has no names for yet: tables and pages of a run, transforms, maps. For validators.
+_NOT_BIDS = (
+    *("/run.json", "/predictions.*", "/embeddings.*", "/preparation.*", "/explanations.*", "/regions.*"),
+    *(
+        "/agreement.*",
+        "/groups.*",
+        "/groups/",
+        "/evaluation.*",
+        "/truth.*",
+        "/volumes.*",
+        "/acquisition.json",
+    ),
+    *("*.html", "figures/", "*_predictions.*", "*_xfm.txt", "*_agemap.*", "*_change.*"),
+)
+_README = """{name}
+
+Made by brainclock {version} ({url}). The JSON beside each table and image says what it holds; run.json
+says how it was made: settings, versions, and the inputs with their hashes. Hidden files let a run that was
+stopped go on. Not a medical device.
+"""
 
 #: Entities in the order in which BIDS writes them; others follow, by name.
 ENTITIES = (
@@ -92,8 +115,10 @@ def derivative_path(
     return folder / kind / build_name(everything, suffix, extension)
 
 
-def write_dataset_description(out: Path, name: str, *, sources: Sequence[str] = ()) -> None:
-    """Write ``dataset_description.json`` of a derivative dataset; raises `OutputError`.
+def write_dataset_description(
+    out: Path, name: str, *, sources: Sequence[Mapping[str, str]] = (), kind: str = "derivative"
+) -> None:
+    """Write what makes a folder a BIDS dataset: ``dataset_description.json``, ``README``, ``.bidsignore``.
 
     Parameters
     ----------
@@ -101,15 +126,39 @@ def write_dataset_description(out: Path, name: str, *, sources: Sequence[str] = 
         Folder of the dataset.
     name : str
         What it is, in a few words.
-    sources : sequence of str
-        Addresses (URL or DOI) of the datasets that it was made from.
+    sources : sequence of mapping
+        The datasets that it was made from, each with ``URL``, ``DOI`` or ``Version``.
+    kind : {'derivative', 'raw'}
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
     """
+    generator = {"Name": "brainclock", "Version": brainclock.__version__, "CodeURL": CODE_URL}
     description: dict[str, object] = {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "brainclock", "Version": brainclock.__version__}],
+        "DatasetType": kind,
+        "GeneratedBy": [generator],
     }
     if sources:
-        description["SourceDatasets"] = [{"URL": source} for source in sources]
+        description["SourceDatasets"] = sources
     write_json(out / "dataset_description.json", description)
+    write_text(out / "README", _README.format(name=name, version=brainclock.__version__, url=CODE_URL))
+    write_text(out / ".bidsignore", "\n".join((*_NOT_BIDS, "")))
+
+
+def describe_source(dataset: Path) -> dict[str, str]:
+    """Return an entry of ``SourceDatasets`` for a dataset on disk: where it lies, and its DOI if it says one.
+
+    Raises
+    ------
+    InputError
+        ``dataset_description.json`` is there and cannot be read.
+    """
+    source = {"URL": dataset.resolve().as_uri()}
+    path = dataset / "dataset_description.json"
+    described = read_json(path) if path.is_file() else {}
+    doi = described.get("DatasetDOI") if isinstance(described, dict) else None
+    return {**source, "DOI": doi} if isinstance(doi, str) and doi else source

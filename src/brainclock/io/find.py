@@ -140,7 +140,7 @@ def _look_into(given: Path, output: Path | None) -> list[_Found]:
     if given.is_dir():
         folder = given.resolve()
         passed = set() if output is None else {output.resolve()} - {folder}
-        images = list(_walk(folder, passed))
+        images = list(_walk(folder, passed, strict=_in_dataset(folder)))
         found = [_Found(path) for path in _least_processed(images)]
         if not found:
             seen = f"{len(images)} other images and no T1w image" if images else "no T1w image"
@@ -189,6 +189,13 @@ def _walk(folder: Path, visited: set[Path], *, strict: bool = False) -> Iterator
                 yield from _walk(real, visited, strict=strict)
         elif _is_image(path) and (parse_name(path.name) is not None or not strict):
             yield path
+
+
+def _in_dataset(folder: Path) -> bool:
+    """Whether a folder is that of a participant, or of a session, in a BIDS dataset."""
+    above = folder.parent.parent if folder.name.startswith("ses-") else folder.parent
+    own = folder.parent if folder.name.startswith("ses-") else folder
+    return own.name.startswith("sub-") and (above / "dataset_description.json").is_file()
 
 
 def _is_image(path: Path) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from brainclock.errors import InputError
-from brainclock.io.atomic import write_json, write_text
+from brainclock.io.atomic import atomic_path, write_json
 from brainclock.io.read import read_bytes
 
 #: How a table writes that something isn't known.
@@ -82,17 +82,17 @@ def read_table(path: Path) -> list[Row]:
 
 def write_table(
     path: Path,
-    rows: Sequence[Mapping[str, object]],
+    rows: Iterable[Mapping[str, object]],
     columns: Sequence[str],
     *,
     decimals: Mapping[str, int] | None = None,
 ) -> None:
-    """Write a TSV atomically.
+    """Write a TSV atomically, row by row as they come.
 
     Parameters
     ----------
     path : Path
-    rows : sequence of mappings
+    rows : iterable of mappings
         A column that a row lacks is ``n/a``, as are None and NaN. Numbers are written so that they are
         read again exactly, unless ``decimals`` rounds them. Line breaks and tabs become spaces.
     columns : sequence of str
@@ -106,12 +106,11 @@ def write_table(
         The file cannot be written.
     """
     places = decimals or {}
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_cell(row.get(column), places.get(column)) for column in columns])
-    write_text(path, buffer.getvalue())
+    with atomic_path(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_cell(row.get(column), places.get(column)) for column in columns])
 
 
 def write_data_dictionary(table: Path, columns: Mapping[str, Mapping[str, object]]) -> None:

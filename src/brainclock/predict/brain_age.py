@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -68,5 +69,6 @@ class BrainAge:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BrainAge:
-        """Return what `as_dict` gave."""
-        return cls(**{**values, "flags": tuple(values["flags"])})
+        """Return what `as_dict` gave; a measure that JSON has as ``null`` was not a number."""
+        quality = {name: math.nan if value is None else value for name, value in values["quality"].items()}
+        return cls(**{**values, "flags": tuple(values["flags"]), "quality": quality})

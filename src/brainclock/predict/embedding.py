@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from brainclock.io.atomic import write_bytes
-from brainclock.io.scan import Scan
+from brainclock.io.atomic import atomic_path
 from brainclock.io.tables import write_data_dictionary, write_table
+
+if TYPE_CHECKING:
+    from brainclock.predict.predictions import Prediction
 
 #: Columns of embeddings.tsv.
 COLUMNS: dict[str, dict[str, object]] = {
@@ -26,23 +29,15 @@ COLUMNS: dict[str, dict[str, object]] = {
 }
 
 
-def write_embeddings(
-    out: Path,
-    embeddings: Sequence[Float32[ndarray, " d"]],
-    scans: Sequence[Scan],
-    hashes: Sequence[str | None],
-    model: str,
-) -> None:
+def write_embeddings(out: Path, predictions: Iterable[Prediction], model: str) -> None:
     """Write ``embeddings.npy`` (float32, a row a scan) and ``embeddings.tsv`` with its data dictionary.
 
     Parameters
     ----------
     out : Path
         Folder.
-    embeddings : sequence of ndarray of float32, shape (d,)
-    scans : sequence of Scan
-    hashes : sequence of str or None
-        SHA-256 of each image.
+    predictions : iterable of Prediction
+        Those with an embedding, in the order of the rows.
     model : str
         Identity of the model.
 
@@ -51,21 +46,24 @@ def write_embeddings(
     OutputError
         A file cannot be written.
     """
-    stacked = np.stack(embeddings) if embeddings else np.zeros((0, 0), dtype=np.float32)
-    buffer = io.BytesIO()
-    np.save(buffer, stacked, allow_pickle=False)
-    write_bytes(out / "embeddings.npy", buffer.getvalue())
-    rows = [
-        {
-            "row": number,
-            "participant_id": scan.participant_id,
-            "session_id": scan.session_id,
-            "key": scan.key,
-            "sha256": sha256,
-            "model": model,
-        }
-        for number, (scan, sha256) in enumerate(zip(scans, hashes, strict=True))
-    ]
+    values = array("f")
+    rows: list[dict[str, object]] = []
+    for p in predictions:
+        if p.embedding is not None:
+            values.frombytes(p.embedding.tobytes())
+            rows.append(
+                {
+                    "row": len(rows),
+                    "participant_id": p.scan.participant_id,
+                    "session_id": p.scan.session_id,
+                    "key": p.scan.key,
+                    "sha256": p.input_sha256,
+                    "model": model,
+                }
+            )
+    stacked = np.frombuffer(values, dtype=np.float32).reshape(len(rows), -1 if rows else 0)
+    with atomic_path(out / "embeddings.npy") as unfinished, unfinished.open("wb") as file:
+        np.save(file, stacked, allow_pickle=False)
     write_data_dictionary(out / "embeddings.tsv", COLUMNS)
     write_table(out / "embeddings.tsv", rows, list(COLUMNS))
 

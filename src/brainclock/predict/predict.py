@@ -161,8 +161,7 @@ def _answer(
     try:
         return answer_prepared(prepare(loaded.card.settings.prepare), loaded)
     except ScanRefused as refusal:
-        answer = refused(str(refusal), loaded, refusal.figures)
-    return replace(answer, flags=flags)
+        return refused(str(refusal), loaded, refusal.figures, flags)
 
 
 def answer_prepared(prepared: PreparedScan, loaded: LoadedModel, seen: Look | None = None) -> BrainAge:
@@ -230,10 +229,12 @@ def look(prepared: PreparedScan, loaded: LoadedModel) -> Look:
         return Look(np.asarray(embeddings[0].numpy()), float(ages[0]))
 
 
-def refused(reason: str, loaded: LoadedModel, quality: Mapping[str, float]) -> BrainAge:
+def refused(
+    reason: str, loaded: LoadedModel, quality: Mapping[str, float], flags: tuple[str, ...] = ()
+) -> BrainAge:
     """Return the answer for a scan without an age."""
     card = loaded.card
-    return BrainAge(None, "failed", reason, (), dict(quality), card.identity, card.preparation)
+    return BrainAge(None, "failed", reason, flags, dict(quality), card.identity, card.preparation)
 
 
 @lru_cache(maxsize=2)

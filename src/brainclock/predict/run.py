@@ -6,61 +6,24 @@ The table is written last, in the order of the scans.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
-from jaxtyping import Float32
-from numpy import ndarray
-
-from brainclock import __version__
-from brainclock.errors import InputError, ModelError
-from brainclock.execution import Outcome, map_scans
-from brainclock.io.atomic import make_folder, write_json
-from brainclock.io.bids import write_dataset_description
-from brainclock.io.nifti import image_hash
-from brainclock.io.read import read_json
+from brainclock.errors import InputError
+from brainclock.execution import map_scans
+from brainclock.io.atomic import make_folder
+from brainclock.io.lock import writing
 from brainclock.io.scan import Scan
-from brainclock.io.tables import write_data_dictionary, write_table
 from brainclock.model.folder import LoadedModel, shipped_models
-from brainclock.predict.beside_age import beside_age
-from brainclock.predict.brain_age import BrainAge
-from brainclock.predict.embedding import as_text, from_text, write_embeddings
-from brainclock.predict.flags import flag_age, flag_scan
-from brainclock.predict.interval import LEVEL, check_request, warn_if_too_few, with_interval
-from brainclock.predict.predict import answer_prepared, load, look, refused, scan_stability
-from brainclock.predict.table import data_dictionary, prediction_columns, prediction_row
-from brainclock.prepare.chain import prepare_scan
-from brainclock.prepare.scans import check_keys, prepare_into
+from brainclock.predict.answers import ANSWERS, Job, answer_scan, keep_failure
+from brainclock.predict.embedding import write_embeddings
+from brainclock.predict.interval import LEVEL, check_request, warn_if_too_few
+from brainclock.predict.predict import load
+from brainclock.predict.predictions import Prediction, Predictions, write_run
+from brainclock.prepare.scans import check_keys
 
-_ANSWERS = ".scans"
-_PACKAGES = ("brainclock", "deepbet", "nibabel", "numpy", "scipy", "SimpleITK", "torch")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """One scan of a run and its answer.
-
-    Parameters
-    ----------
-    scan : Scan
-    brain_age : BrainAge
-    input_sha256 : str or None
-        Of the image file; None where it cannot be read.
-    embedding : ndarray of float32, shape (d,), or None
-        Where it was asked for and the scan has an age.
-    """
-
-    scan: Scan
-    brain_age: BrainAge
-    input_sha256: str | None
-    embedding: Float32[ndarray, " d"] | None = None
+__all__ = ["Prediction", "Predictions", "predict_scans"]
 
 
 def predict_scans(
@@ -76,7 +39,7 @@ def predict_scans(
     stability: bool = False,
     embeddings: bool = False,
     progress: bool = True,
-) -> list[Prediction]:
+) -> Predictions:
     """Predict the age of each scan and write the results.
 
     ``predictions.tsv`` with its data dictionary ``predictions.json``, ``run.json`` (settings, versions,
@@ -103,185 +66,85 @@ def predict_scans(
 
     Returns
     -------
-    list of Prediction
-        In the order of the scans; a scan that failed has a reason and no age.
+    Predictions
+        A sequence in the order of the scans, read from the folder one by one; a scan that failed has a
+        reason and no age.
 
     Raises
     ------
     InputError
-        No scan; two scans with one key; no level; the options of `map_scans`.
+        No scan; two scans with one key; no level; another run is writing there; the options of `map_scans`.
     ModelError
         The model cannot be loaded.
     OutputError
         The folder cannot be written.
+    """
+    name, loaded = check_run(scans, model, level, older_than)
+    job = Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings)
+    with writing(out):
+        answer_scans(scans, job, loaded, workers=workers, scheduler=scheduler, progress=progress)
+        predictions = Predictions(scans, out, loaded, level, older_than)
+        if embeddings:
+            write_embeddings(out, (p for p in predictions if p.embedding is not None), loaded.card.identity)
+        write_run(predictions)
+    return predictions
+
+
+def check_run(
+    scans: Sequence[Scan], model: str | Path | None, level: float, older_than: float | None = None
+) -> tuple[str | None, LoadedModel]:
+    """Refuse what cannot be run; return the model, and the name by which workers load it.
+
+    Raises
+    ------
+    InputError, ModelError
+        As `predict_scans`.
     """
     check_keys(scans, "predict")
     check_request(level, older_than)
     name = _anywhere(model)
     loaded = load(name)
     warn_if_too_few(loaded.card, level)
-    make_folder(out / _ANSWERS)
-    job = _Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings)
+    return name, loaded
+
+
+def answer_scans(
+    scans: Sequence[Scan],
+    job: Job,
+    loaded: LoadedModel,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    memory_gb: float | None = None,
+    progress: bool = True,
+) -> None:
+    """Answer each scan and keep the answers, those of scans that failed as well.
+
+    Raises
+    ------
+    InputError
+        The options of `map_scans`; workers elsewhere do not see the folder.
+    OutputError
+        An answer cannot be written.
+    """
+    kept = make_folder(job.out / ANSWERS)
     outcomes = map_scans(
-        partial(_answer, job),
+        partial(answer_scan, job),
         scans,
         key=_key,
         workers=workers,
         scheduler=scheduler,
+        memory_gb=memory_gb,
         description="predict",
         progress=progress,
     )
-    predictions = []
     for scan, outcome in zip(scans, outcomes, strict=True):
-        found = _collect(scan, outcome, loaded)
-        brain_age = with_interval(found.brain_age, loaded.card, level, older_than)
-        predictions.append(replace(found, brain_age=brain_age))
-    if embeddings:
-        _write_embeddings(predictions, out, loaded.card.identity)
-    _write(predictions, out, loaded)
-    return predictions
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What all scans of a run share; it travels to the workers, the weights do not."""
-
-    model: str | None
-    identity: str
-    out: Path
-    keep_prepared: bool
-    stability: bool
-    embeddings: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answered:
-    """The answer for a scan, without an interval; the hash of its image; its embedding, if asked for."""
-
-    brain_age: BrainAge
-    sha256: str
-    embedding: Float32[ndarray, " d"] | None
-
-
-def _answer(job: _Job, scan: Scan) -> _Answered:
-    """Return the kept answer for a scan, or a new one, which is kept."""
-    loaded = load(job.model)
-    if loaded.card.identity != job.identity:
-        raise ModelError(f"{loaded.folder} changed during the run: start again.")
-    sha256 = image_hash(scan.path)
-    digest = _digest(scan, sha256, loaded, job)
-    kept = job.out / _ANSWERS / f"{scan.key}.json"
-    settings = loaded.card.settings.prepare
-    if job.keep_prepared:
-        prepare = partial(prepare_into, scan, settings, job.out)
-    else:
-        prepare = partial(prepare_scan, scan, settings)
-    if (before := _kept(kept, digest, sha256)) is not None:
-        if job.keep_prepared:
-            prepare()
-        return before
-    prepared = prepare()
-    seen = look(prepared, loaded)
-    answer = answer_prepared(prepared, loaded, seen)
-    if job.stability:
-        answer = scan_stability(scan, answer, loaded)
-    keep: dict[str, object] = {"digest": digest, "answer": answer.as_dict()}
-    if job.embeddings:
-        keep["embedding"] = as_text(seen.embedding)
-    write_json(kept, keep)
-    return _Answered(answer, sha256, seen.embedding if job.embeddings else None)
-
-
-def _digest(scan: Scan, sha256: str, loaded: LoadedModel, job: _Job) -> str:
-    """SHA-256 of all that an answer depends on; the age is not among it."""
-    everything = {
-        "image": sha256,
-        "mask": None if scan.mask_path is None else image_hash(scan.mask_path),
-        "in_template": scan.in_template,
-        "stripped": scan.stripped,
-        "weights": loaded.card.weights_sha256,
-        "card": loaded.card.digest(),
-        "versions": _versions(),
-        "stability": job.stability,
-        "embeddings": job.embeddings,
-    }
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-
-
-def _kept(path: Path, digest: str, sha256: str) -> _Answered | None:
-    """Return the answer of an earlier run, if it was to the same question."""
-    if not path.is_file():
-        return None
-    try:
-        kept = read_json(path)
-        if kept["digest"] != digest:
-            return None
-        embedding = from_text(kept["embedding"]) if "embedding" in kept else None
-        return _Answered(BrainAge.from_dict(kept["answer"]), sha256, embedding)
-    except (InputError, KeyError, TypeError, ValueError):  # damaged from outside: answer again
-        return None
-
-
-def _collect(scan: Scan, outcome: Outcome[_Answered], loaded: LoadedModel) -> Prediction:
-    if outcome.value is not None:
-        found = outcome.value
-        return Prediction(scan, found.brain_age, found.sha256, found.embedding)
-    sha256 = None
-    with contextlib.suppress(InputError):
-        sha256 = image_hash(scan.path)
-    reason = outcome.failure or "no reason given"
-    answer = replace(refused(reason, loaded, outcome.figures), flags=flag_scan(scan))
-    return Prediction(scan, answer, sha256)
-
-
-def _write_embeddings(predictions: Sequence[Prediction], out: Path, model: str) -> None:
-    """Write the embeddings of the scans that have an age, in the order of the table."""
-    embeddings, scans, hashes = [], [], []
-    for p in predictions:
-        if p.embedding is not None:
-            embeddings.append(p.embedding)
-            scans.append(p.scan)
-            hashes.append(p.input_sha256)
-    write_embeddings(out, embeddings, scans, hashes, model)
-
-
-def _write(predictions: Sequence[Prediction], out: Path, loaded: LoadedModel) -> None:
-    """Write the tables last, so that they only ever describe whole runs."""
-    card = loaded.card
-    rows = [
-        prediction_row(p.scan, p.brain_age, flag_age(p.scan, card), beside_age(p.scan, p.brain_age, card))
-        for p in predictions
-    ]
-    columns = prediction_columns(rows)
-    write_dataset_description(out, "Brain ages")
-    write_json(
-        out / "run.json",
-        {
-            "command": "predict",
-            "model": {
-                "identity": card.identity,
-                "weights_sha256": card.weights_sha256,
-                "training_ages": card.age_range,
-                "licence": card.licence,
-            },
-            "settings": card.settings.prepare.model_dump(mode="json"),
-            "preparation": card.preparation,
-            "versions": _versions(),
-            "inputs": {
-                p.scan.key: {
-                    "path": str(p.scan.path),
-                    "sha256": p.input_sha256,
-                    "mask": None if p.scan.mask_path is None else str(p.scan.mask_path),
-                    "in_template": p.scan.in_template,
-                    "stripped": p.scan.stripped,
-                }
-                for p in predictions
-            },
-        },
-    )
-    table = out / "predictions.tsv"
-    write_data_dictionary(table, data_dictionary(columns))
-    write_table(table, rows, columns)
+        if outcome.failure is not None:
+            keep_failure(job.out, scan, outcome, loaded)
+        elif not (kept / f"{scan.key}.json").is_file():
+            found = f"no answer for {scan.key}, though a worker gave one"
+            fix = "Choose a folder that all machines see under one path."
+            raise InputError(str(job.out), found, "a folder that is shared with the workers", fix)
 
 
 def _anywhere(model: str | Path | None) -> str | None:
@@ -293,10 +156,3 @@ def _anywhere(model: str | Path | None) -> str | None:
 
 def _key(scan: Scan) -> str:
     return scan.key
-
-
-@cache
-def _versions() -> dict[str, str]:
-    """Return the versions that an age may depend on."""
-    packages = {name: version(name) for name in _PACKAGES if name != "brainclock"}
-    return {"brainclock": __version__, "python": platform.python_version(), **packages}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from brainclock.io.scan import Scan
 from brainclock.predict.brain_age import BrainAge
@@ -130,10 +130,9 @@ def _years(value: float | None) -> str | None:
     return None if value is None else f"{value:.3f}"
 
 
-def prediction_columns(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the columns of the table: the fixed ones, then every quality measure of any row by name."""
-    measures = {name for row in rows for name in row if name.startswith(QUALITY)}
-    return [*COLUMNS, *sorted(measures)]
+def prediction_columns(measures: Iterable[str]) -> list[str]:
+    """Return the columns of the table: the fixed ones, then the quality measures of all rows by name."""
+    return [*COLUMNS, *sorted({f"{QUALITY}{name}" for name in measures})]
 
 
 def data_dictionary(columns: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -1,9 +1,9 @@
 """Prepared scans on disk: BIDS derivatives that are read back exactly as they were.
 
 For each scan, in ``OUT/sub-X[/ses-Y]/anat/``: the brain mask in the scan's own space, the transforms both
-ways, the brain mask on the model grid, the sidecar that says how all was made, and, last of all, the
-image. The sidecar carries the image's hash: an image beside a sidecar that names it is a whole answer, and
-a run that was killed never leaves an image without one.
+ways, the brain mask on the model grid, a sidecar for each mask, the sidecar that says how all was made, and,
+last of all, the image. The sidecar carries the image's hash: an image beside a sidecar that names it is a
+whole answer, and a run that was killed never leaves an image without one.
 """
 
 from __future__ import annotations
@@ -108,8 +108,11 @@ def write_prepared(prepared: PreparedScan, scan: Scan, inputs: Mapping[str, obje
     """
     to = _Files.of(scan, prepared.grid, out)
     affine = prepared.grid.matrix
+    write_json(_sidecar(to.mask), {**_describe_mask(scan), **_describe_grid(prepared.grid)})
     write_volume(to.mask, prepared.mask, affine, dtype=np.uint8, space="template")
     if prepared.own is not None:
+        own = {**_describe_mask(scan), "SpatialReference": _source(scan.path)}
+        write_json(_sidecar(to.scan_mask), own)
         write_volume(to.scan_mask, prepared.own.mask(), prepared.own.affine, dtype=np.uint8)
     # An ITK transform leads from the points of the image that is made to those of the image it is made of.
     write_text(to.to_template, _itk_text(prepared.template_to_scan))
@@ -191,8 +194,11 @@ def find_prepared(
 def remove_prepared(scan: Scan, grid: Grid, out: Path) -> None:
     """Remove what an earlier run made of a scan that is refused now."""
     files = _Files.of(scan, grid, out)
-    for path in (files.image, files.sidecar, files.mask, files.scan_mask, files.to_template, files.to_scan):
-        path.unlink(missing_ok=True)
+    for image in (files.image, files.mask, files.scan_mask):
+        image.unlink(missing_ok=True)
+        _sidecar(image).unlink(missing_ok=True)
+    for transform in (files.to_template, files.to_scan):
+        transform.unlink(missing_ok=True)
 
 
 def _section(path: Path) -> dict[str, Any] | None:
@@ -209,12 +215,11 @@ def _section(path: Path) -> dict[str, Any] | None:
 
 
 def _describe(prepared: PreparedScan, scan: Scan, inputs: Mapping[str, object]) -> dict[str, object]:
-    spacing, shape = prepared.grid.spacing_mm, prepared.grid.shape
     return {
         "Description": "T1-weighted brain on the model grid: 0 outside the brain, white matter near 1",
         "Sources": [_source(scan.path)],
         "SkullStripped": True,
-        "Resolution": f"{_times(spacing)} mm, {_times(shape)} voxels",
+        **_describe_grid(prepared.grid),
         _SECTION: {
             "Inputs": inputs,
             "ImageSha256": _hash(prepared.data),
@@ -224,6 +229,15 @@ def _describe(prepared: PreparedScan, scan: Scan, inputs: Mapping[str, object]) 
             "Provenance": prepared.provenance,
         },
     }
+
+
+def _describe_mask(scan: Scan) -> dict[str, object]:
+    return {"Description": "Brain, without skull", "Type": "Brain", "Sources": [_source(scan.path)]}
+
+
+def _describe_grid(grid: Grid) -> dict[str, object]:
+    resolution = f"{_times(grid.spacing_mm)} mm, {_times(grid.shape)} voxels"
+    return {"SpatialReference": SPACE, "Resolution": resolution}
 
 
 def _hash(data: Float32[ndarray, "x y z"]) -> str:

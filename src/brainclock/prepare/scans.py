@@ -11,8 +11,9 @@ from typing import Literal
 from brainclock.config import PrepareSettings
 from brainclock.errors import InputError, ScanRefused
 from brainclock.execution import Outcome, map_scans
-from brainclock.io.atomic import make_folder, write_json
+from brainclock.io.atomic import write_json
 from brainclock.io.bids import write_dataset_description
+from brainclock.io.lock import writing
 from brainclock.io.scan import Scan
 from brainclock.io.tables import write_data_dictionary, write_table
 from brainclock.prepare.chain import prepare_scan, versions
@@ -98,23 +99,23 @@ def prepare_scans(
     Raises
     ------
     InputError
-        No scan; two scans with one key; the options of `map_scans`.
+        No scan; two scans with one key; another run is writing there; the options of `map_scans`.
     OutputError
         The folder cannot be written.
     """
     check_keys(scans, "prepare")
-    make_folder(out)
-    outcomes = map_scans(
-        partial(_figures, out=out.absolute(), settings=settings),
-        scans,
-        key=_key,
-        workers=workers,
-        scheduler=scheduler,
-        description="prepare",
-        progress=progress,
-    )
-    rows = [_row(scan, outcome, settings, out) for scan, outcome in zip(scans, outcomes, strict=True)]
-    _write(rows, settings, out)
+    with writing(out):
+        outcomes = map_scans(
+            partial(_figures, out=out.absolute(), settings=settings),
+            scans,
+            key=_key,
+            workers=workers,
+            scheduler=scheduler,
+            description="prepare",
+            progress=progress,
+        )
+        rows = [_row(scan, outcome, settings, out) for scan, outcome in zip(scans, outcomes, strict=True)]
+        _write(rows, settings, out)
     return rows
 
 
@@ -175,7 +176,7 @@ def _write(rows: Sequence[PreparedRow], settings: PrepareSettings, out: Path) ->
     described = {f"{QUALITY}{name}": describe_measure(name) for name in measures}
     table = out / "preparation.tsv"
     write_data_dictionary(table, {**COLUMNS, **described})
-    write_table(table, [_cells(row, out) for row in rows], [*COLUMNS, *described])
+    write_table(table, (_cells(row, out) for row in rows), [*COLUMNS, *described])
 
 
 def _cells(row: PreparedRow, out: Path) -> dict[str, object]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from brainclock import __version__
 from brainclock.config import derive_seed
 from brainclock.errors import InputError
 from brainclock.execution import Outcome, map_scans
 from brainclock.io.atomic import make_folder, write_json
-from brainclock.io.bids import BIDS_VERSION, write_dataset_description
+from brainclock.io.bids import write_dataset_description
+from brainclock.io.lock import LOCK, writing
 from brainclock.io.read import read_json
 from brainclock.io.tables import write_data_dictionary, write_table
 from brainclock.simulate.anatomy import template_anatomy
@@ -154,19 +154,20 @@ def simulate_cohort(
     _check_span(settings)
     _check_change(settings)
     job = Job(out.absolute(), seed, settings)
-    _claim(job, n)
     plans = plan_cohort(n, settings, seed)
-    outcomes = map_scans(
-        partial(simulate_scan, job),
-        plans,
-        key=_key,
-        workers=workers,
-        scheduler=scheduler,
-        description="simulate",
-        progress=progress,
-    )
-    rows = [_row(job, plan, outcome) for plan, outcome in zip(plans, outcomes, strict=True)]
-    _write_tables(job, rows)
+    with writing(out):
+        _claim(job, n)
+        outcomes = map_scans(
+            partial(simulate_scan, job),
+            plans,
+            key=_key,
+            workers=workers,
+            scheduler=scheduler,
+            description="simulate",
+            progress=progress,
+        )
+        rows = [_row(job, plan, outcome) for plan, outcome in zip(plans, outcomes, strict=True)]
+        _write_tables(job, rows)
     return [
         SimulatedScan(row["key"], out / row["path"] if row["status"] == "ok" else None, row.get("reason"))
         for row in rows
@@ -227,7 +228,7 @@ def _claim(job: Job, n: int) -> None:
             raise InputError(str(job.out), "another run in it", expected, fix)
         if before.get("n", 0) > n:
             raise InputError(str(job.out), f"{before['n']} participants in it", f"at most {n}", fix)
-    elif job.out.is_dir() and any(job.out.iterdir()):
+    elif any(path.name != LOCK for path in job.out.iterdir()):
         raise InputError(str(job.out), "other files in it", "a new or an empty folder", fix)
     make_folder(job.out / KEPT)
     write_json(place, {**run, "n": n})
@@ -236,13 +237,7 @@ def _claim(job: Job, n: int) -> None:
 def _write_tables(job: Job, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the tables last, so that they only ever describe a whole cohort."""
     out, truth = job.out, job.out / TRUTH
-    description = {
-        "Name": "Simulated heads: no real people",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "raw",
-        "GeneratedBy": [{"Name": "brainclock", "Version": __version__}],
-    }
-    write_json(out / "dataset_description.json", description)
+    write_dataset_description(out, "Simulated heads: no real people", kind="raw")
     write_dataset_description(truth, "What is true of the simulated heads")
     scores = [name for name in SCORES if any(name in row["scores"] for row in rows)]
     flat = [{**row, **row["scores"]} for row in rows]

@@ -13,6 +13,7 @@ import numpy as np
 from brainclock.config import RunSettings
 from brainclock.errors import InputError, OutputError
 from brainclock.io.atomic import make_folder, write_json
+from brainclock.io.lock import writing
 from brainclock.io.scan import Scan
 from brainclock.io.tables import write_table
 from brainclock.model.brain_age_model import BrainAgeModel
@@ -77,7 +78,7 @@ def train(
     _check_people(len({scan.participant_id for scan in healthy}), settings.train.folds)
     work = make_folder(out / WORK)
     keep_freed_memory()
-    with _logged_to(out / "train.log"):
+    with writing(out), _logged_to(out / "train.log"):
         log_who_trains(scans)
         cohort = prepare_cohort(
             healthy,

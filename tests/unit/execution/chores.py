@@ -93,3 +93,13 @@ def threads(chore: Chore) -> str:
 def pid(chore: Chore) -> int:
     time.sleep(0.05)
     return os.getpid()
+
+
+def chores_of_size(folder: Path, gigabytes: list[int]) -> list[Chore]:
+    return [(f"a{i}", folder / str(size)) for i, size in enumerate(gigabytes)]
+
+
+def fill(chore: Chore) -> str:
+    """Take so much memory as the path says."""
+    name, path = chore
+    return name if len(bytes(int(path.name) * 10**9)) >= 0 else ""

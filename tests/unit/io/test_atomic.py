@@ -123,25 +123,33 @@ def test_what_a_killed_run_left_goes_with_the_next_write(tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(UNFINISHED)
-    write_text(tmp_path / "b.txt", "another file does not touch it")
-    assert left.exists()
-    write_text(path, "whole")
-    assert sorted(child.name for child in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+    write_text(tmp_path / "b.txt", "whole")
+    assert [child.name for child in tmp_path.iterdir()] == ["b.txt"]
 
 
 def test_a_writer_at_work_keeps_its_file_and_an_old_one_does_not(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    elsewhere = tmp_path / f"{UNFINISHED}00000000-1-0-a.txt"
+    elsewhere, old = (tmp_path / f"{UNFINISHED}00000000-{number}-0-a.txt" for number in (1, 2))
     elsewhere.write_text("another machine is writing")
+    old.write_text("another machine has died")
+    two_days_ago = time.time() - 2 * 86400
+    os.utime(old, (two_days_ago, two_days_ago))
     with atomic_path(path) as unfinished:
         unfinished.write_text("ours")
         write_text(path, "another thread")
     assert path.read_text() == "ours"
     assert elsewhere.exists()
-    two_days_ago = time.time() - 2 * 86400
-    os.utime(elsewhere, (two_days_ago, two_days_ago))
-    write_text(path, "later")
-    assert not elsewhere.exists()
+    assert not old.exists()
+
+
+def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run of n scans would read n names n times."""
+    looked: list[Path] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: looked.append(folder) or scandir(folder))
+    for number in range(5):
+        write_text(tmp_path / f"{number}.txt", "whole")
+    assert looked == [tmp_path]
 
 
 def test_equal_values_are_equal_bytes(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def test_where_a_derivative_lies() -> None:
 
 
 def test_the_description_of_a_dataset(tmp_path: Path) -> None:
-    write_dataset_description(tmp_path, "Prepared scans", sources=["doi:10.1/x"])
+    write_dataset_description(tmp_path, "Prepared scans", sources=[{"DOI": "doi:10.1/x"}])
     described = json.loads((tmp_path / "dataset_description.json").read_text())
     assert described["DatasetType"] == "derivative"
     assert described["GeneratedBy"][0]["Name"] == "brainclock"
-    assert described["SourceDatasets"] == [{"URL": "doi:10.1/x"}]
+    assert described["SourceDatasets"] == [{"DOI": "doi:10.1/x"}]

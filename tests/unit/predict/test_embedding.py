@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import brainclock.predict.run as run
+import brainclock.predict.answers as answers
 from brainclock.io.nifti import image_hash
 from brainclock.io.scan import Scan
 from brainclock.io.tables import read_table
@@ -50,8 +50,10 @@ def test_kept_answers_have_their_embeddings(
     assert not (out / "embeddings.npy").exists()
     predict_scans(brains[:2], out, model=model_folder, embeddings=True)
     asked: list[str] = []
-    prepare_scan = run.prepare_scan
-    monkeypatch.setattr(run, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s))
+    prepare_scan = answers.prepare_scan
+    monkeypatch.setattr(
+        answers, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s)
+    )
     predict_scans(brains, out, model=model_folder, embeddings=True)
     assert asked == ["sub-2"]
     predict_scans(brains, tmp_path / "fresh", model=model_folder, embeddings=True, workers=2)

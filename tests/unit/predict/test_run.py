@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import brainclock.predict.run as run
+import brainclock.predict.answers as answers
 from brainclock.config import Grid
 from brainclock.errors import InputError, OutputError
 from brainclock.io.find import find_scans
@@ -100,8 +100,10 @@ def test_answers_are_kept_and_used_again(
 ) -> None:
     predict_scans(brains[:2], tmp_path / "out", model=model_folder)
     asked: list[str] = []
-    prepare_scan = run.prepare_scan
-    monkeypatch.setattr(run, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s))
+    prepare_scan = answers.prepare_scan
+    monkeypatch.setattr(
+        answers, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s)
+    )
     predict_scans(brains, tmp_path / "out", model=model_folder)
     assert asked == ["sub-2"]
     whole = _files(tmp_path / "out")
@@ -173,7 +175,7 @@ def test_level_and_chance_are_written_and_need_no_new_answers(
     scans = [replace(brains[0], age=40.0), replace(brains[1], age=80.0), brains[2]]
     predict_scans(scans, tmp_path / "out", model=calibrated_folder)
     first = read_table(tmp_path / "out" / "predictions.tsv")
-    monkeypatch.setattr(run, "prepare_scan", lambda *_: pytest.fail("not kept"))
+    monkeypatch.setattr(answers, "prepare_scan", lambda *_: pytest.fail("not kept"))
     predict_scans(scans, tmp_path / "out", model=calibrated_folder, level=0.5, older_than=50.0)
     second = read_table(tmp_path / "out" / "predictions.tsv")
     for row, narrow in zip(first, second, strict=True):

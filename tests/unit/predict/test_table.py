@@ -46,7 +46,7 @@ def test_flags_of_the_scan_and_of_the_age_stand_together() -> None:
 
 
 def test_every_column_is_described() -> None:
-    columns = prediction_columns([prediction_row(SCAN, GOOD), prediction_row(SCAN, BAD)])
+    columns = prediction_columns([*GOOD.quality, *BAD.quality, *BAD.quality])
     assert columns == [*COLUMNS, "q_brain_volume_ml", "q_coverage"]
     described = data_dictionary(columns)
     assert list(described) == columns

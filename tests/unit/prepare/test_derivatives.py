@@ -45,7 +45,7 @@ def test_equal_scans_are_equal_bytes_wherever_they_lie(
     moved = replace(SCAN, path=Path("/elsewhere/sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz"))
     write_prepared(prepared, moved, INPUTS, tmp_path / "again")
     files = sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*") if p.is_file())
-    assert len(files) == 6
+    assert len(files) == 8
     for file in files:
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "out" / file).read_bytes()
     sidecar = written.with_name(f"{STEM}.json").read_text()
