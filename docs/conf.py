@@ -45,6 +45,7 @@ _LINK = re.compile(r"\]\((?P<path>[^):#\s]+)(?P<heading>#[^)\s]*)?\)")
 
 myst_enable_extensions: list[str] = []
 myst_heading_anchors = 4
+highlight_language = "text"  # of blocks that name none: commands
 default_role = "code"  # numpydoc's single backticks are names
 numpydoc_show_class_members = False
 autodoc_typehints = "none"

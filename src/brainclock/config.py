@@ -314,10 +314,8 @@ def read_settings(
 
     Raises
     ------
-    InputError
-        The file is missing or is not TOML, or an override has no ``=``.
-    ConfigError
-        A key is unknown or a value is impossible; the message names the key.
+    InputError, ConfigError
+        As `load_settings`.
     """
     tree: dict[str, Any] = {}
     if path is not None:
