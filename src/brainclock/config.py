@@ -235,9 +235,7 @@ class TrainSettings(Settings):
 
 
 class RunSettings(Settings):
-    """Everything that a training run depends on, besides the scans; the page "Settings" lists it.
-
-    Frozen; an unknown key or an impossible value is an error.
+    """Everything that a training run depends on, besides the scans.
 
     Examples
     --------
