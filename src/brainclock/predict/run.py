@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from brainclock import __version__
-from brainclock.errors import InputError, ModelError
+from brainclock.errors import InputError, ModelError, ScanRefused
 from brainclock.execution import Outcome, map_scans
 from brainclock.io.atomic import make_folder, write_json
 from brainclock.io.bids import write_dataset_description
@@ -34,10 +34,12 @@ from brainclock.predict.brain_age import BrainAge
 from brainclock.predict.embedding import as_text, from_text, write_embeddings
 from brainclock.predict.flags import flag_age, flag_scan
 from brainclock.predict.interval import LEVEL, check_request, warn_if_too_few, with_interval
+from brainclock.predict.keeper import Keeper, Sight
 from brainclock.predict.predict import answer_prepared, load, look, refused, scan_stability
 from brainclock.predict.table import data_dictionary, prediction_columns, prediction_row
 from brainclock.prepare.chain import prepare_scan
 from brainclock.prepare.scans import check_keys, prepare_into
+from brainclock.prepare.snapshot import Snapshot
 
 _ANSWERS = ".scans"
 _PACKAGES = ("brainclock", "deepbet", "nibabel", "numpy", "scipy", "SimpleITK", "torch")
@@ -75,6 +77,7 @@ def predict_scans(
     older_than: float | None = None,
     stability: bool = False,
     embeddings: bool = False,
+    keeper: Keeper | None = None,
     progress: bool = True,
 ) -> list[Prediction]:
     """Predict the age of each scan and write the results.
@@ -100,6 +103,8 @@ def predict_scans(
         age, where that is known.
     embeddings : bool
         Also write the embedding of each scan that has an age.
+    keeper : Keeper, optional
+        Keeps more of each scan.
 
     Returns
     -------
@@ -121,7 +126,7 @@ def predict_scans(
     loaded = load(name)
     warn_if_too_few(loaded.card, level)
     make_folder(out / _ANSWERS)
-    job = _Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings)
+    job = _Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings, keeper)
     outcomes = map_scans(
         partial(_answer, job),
         scans,
@@ -138,7 +143,7 @@ def predict_scans(
         predictions.append(replace(found, brain_age=brain_age))
     if embeddings:
         _write_embeddings(predictions, out, loaded.card.identity)
-    _write(predictions, out, loaded)
+    _write(predictions, out, loaded, kept_more=keeper is not None)
     return predictions
 
 
@@ -152,6 +157,7 @@ class _Job:
     keep_prepared: bool
     stability: bool
     embeddings: bool
+    keeper: Keeper | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,25 +177,44 @@ def _answer(job: _Job, scan: Scan) -> _Answered:
     sha256 = image_hash(scan.path)
     digest = _digest(scan, sha256, loaded, job)
     kept = job.out / _ANSWERS / f"{scan.key}.json"
-    settings = loaded.card.settings.prepare
-    if job.keep_prepared:
-        prepare = partial(prepare_into, scan, settings, job.out)
-    else:
-        prepare = partial(prepare_scan, scan, settings)
-    if (before := _kept(kept, digest, sha256)) is not None:
+    before = _kept(kept, digest, sha256)
+    if before is not None and (job.keeper is None or job.keeper.has(scan, digest, loaded)):
         if job.keep_prepared:
-            prepare()
+            prepare_into(scan, loaded.card.settings.prepare, job.out)
         return before
-    prepared = prepare()
-    seen = look(prepared, loaded)
-    answer = answer_prepared(prepared, loaded, seen)
+    answered = _answer_anew(job, scan, sha256, digest, loaded)
+    keep: dict[str, object] = {"digest": digest, "answer": answered.brain_age.as_dict()}
+    if answered.embedding is not None:
+        keep["embedding"] = as_text(answered.embedding)
+    write_json(kept, keep)
+    return answered
+
+
+def _answer_anew(job: _Job, scan: Scan, sha256: str, digest: str, loaded: LoadedModel) -> _Answered:
+    """Prepare a scan and read its age; the keeper sees it whether it has one or not."""
+    settings = loaded.card.settings.prepare
+    sight = Sight(scan, digest, sha256, loaded, Snapshot())
+    snapshot = None if job.keeper is None else sight.snapshot
+    try:
+        if job.keep_prepared:
+            prepared = prepare_into(scan, settings, job.out, snapshot)
+        else:
+            prepared = prepare_scan(scan, settings, snapshot)
+        sight = replace(sight, prepared=prepared)
+        seen = look(prepared, loaded)
+        answer = answer_prepared(prepared, loaded, seen)
+    except (ScanRefused, InputError):
+        _show(job, sight)
+        raise
     if job.stability:
         answer = scan_stability(scan, answer, loaded)
-    keep: dict[str, object] = {"digest": digest, "answer": answer.as_dict()}
-    if job.embeddings:
-        keep["embedding"] = as_text(seen.embedding)
-    write_json(kept, keep)
+    _show(job, replace(sight, answer=answer))
     return _Answered(answer, sha256, seen.embedding if job.embeddings else None)
+
+
+def _show(job: _Job, sight: Sight) -> None:
+    if job.keeper is not None:
+        job.keeper.keep(sight)
 
 
 def _digest(scan: Scan, sha256: str, loaded: LoadedModel, job: _Job) -> str:
@@ -245,7 +270,7 @@ def _write_embeddings(predictions: Sequence[Prediction], out: Path, model: str) 
     write_embeddings(out, embeddings, scans, hashes, model)
 
 
-def _write(predictions: Sequence[Prediction], out: Path, loaded: LoadedModel) -> None:
+def _write(predictions: Sequence[Prediction], out: Path, loaded: LoadedModel, *, kept_more: bool) -> None:
     """Write the tables last, so that they only ever describe whole runs."""
     card = loaded.card
     rows = [
@@ -258,12 +283,8 @@ def _write(predictions: Sequence[Prediction], out: Path, loaded: LoadedModel) ->
         out / "run.json",
         {
             "command": "predict",
-            "model": {
-                "identity": card.identity,
-                "weights_sha256": card.weights_sha256,
-                "training_ages": card.age_range,
-                "licence": card.licence,
-            },
+            "model": card.facts().model_dump(mode="json"),
+            "kept_more": kept_more,
             "settings": card.settings.prepare.model_dump(mode="json"),
             "preparation": card.preparation,
             "versions": _versions(),
