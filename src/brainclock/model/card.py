@@ -39,10 +39,11 @@ class Cohort(Settings):
 class ModelFacts(Settings):
     """What a run says of its model: enough to read its table without the model's folder.
 
-    Fields as in `ModelCard`; ``training_ages`` are youngest and oldest.
+    Fields as in `ModelCard`; ``training_ages`` are youngest and oldest, ``objective`` that of the training.
     """
 
     identity: str
+    objective: str
     weights_sha256: str
     training_ages: tuple[float, float]
     licence: str
@@ -118,7 +119,7 @@ class ModelCard(Settings):
     def facts(self) -> ModelFacts:
         """Return what a run says of the model."""
         own = {name: getattr(self, name) for name in ModelFacts.model_fields if hasattr(self, name)}
-        return ModelFacts(**own, training_ages=self.age_range)
+        return ModelFacts(**own, training_ages=self.age_range, objective=self.settings.train.objective)
 
 
 def describe_cohort(

@@ -51,7 +51,9 @@ def test_kept_answers_have_their_embeddings(
     predict_scans(brains[:2], out, model=model_folder, embeddings=True)
     asked: list[str] = []
     prepare_scan = run.prepare_scan
-    monkeypatch.setattr(run, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest))
+    monkeypatch.setattr(
+        run, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest)
+    )
     predict_scans(brains, out, model=model_folder, embeddings=True)
     assert asked == ["sub-2"]
     predict_scans(brains, tmp_path / "fresh", model=model_folder, embeddings=True, workers=2)

@@ -101,7 +101,9 @@ def test_answers_are_kept_and_used_again(
     predict_scans(brains[:2], tmp_path / "out", model=model_folder)
     asked: list[str] = []
     prepare_scan = run.prepare_scan
-    monkeypatch.setattr(run, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest))
+    monkeypatch.setattr(
+        run, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest)
+    )
     predict_scans(brains, tmp_path / "out", model=model_folder)
     assert asked == ["sub-2"]
     whole = _files(tmp_path / "out")
