@@ -93,8 +93,8 @@ def draw_among_healthy(
         f"Ages of {healthy.size} healthy people around a predicted age of {predicted_age:.1f} years: half "
         f"of them are {first:.0f} to {third:.0f} years old{where}.{band}",
         f"{'Dots' if healthy.size <= _MOST_DOTS else 'Bars'}: {healthy.size} healthy people whom the model "
-        "had not seen and whose brains looked about as old, at this predicted age plus the error that it made on "
-        "each. Shaded: the interval.",
+        "had not seen and whose brains looked about as old, at this predicted age plus the error that it "
+        "made on each. Shaded: the interval.",
     )
 
 

@@ -82,8 +82,9 @@ def methods(facts: RunFacts, *, mapped: bool = True) -> Methods:
     parts.append(
         "Each scan was turned upright, the brain extracted by deepbet "
         f"{_of(versions, 'deepbet')} {cite('fisch')},{bias} registered to the ICBM 2009a nonlinear "
-        f"symmetric template {cite('fonov')} by an affine map of 12 parameters, interpolated to {spacing} mm and "
-        "divided by the 95th percentile of the brain. Scans outside the limits of the quality gates were refused."
+        f"symmetric template {cite('fonov')} by an affine map of 12 parameters, interpolated to {spacing} mm "
+        "and divided by the 95th percentile of the brain. Scans outside the limits of the quality gates were "
+        "refused."
     )
     calibration, bias_line = facts.model.calibration, facts.model.age_bias
     if calibration is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
@@ -51,7 +51,7 @@ class Box:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
+    def from_dict(cls, values: dict[str, Any]) -> Box:
         """Return what `as_dict` gave."""
         return cls(*(tuple(map(tuple, values[name])) for name in ("extent_mm", "places_mm")))
 
