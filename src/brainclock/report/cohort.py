@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,8 +114,8 @@ def _reasons(rows: Sequence[Row]) -> list[tuple[str, int]]:
 
 
 def _gate(reason: str) -> str:
-    before, colon, _ = reason.partition(": ")
-    return before.replace("_", " ") if colon and before.replace("_", "").isalpha() else "image not usable"
+    gate = re.match(r"([a-z][a-z0-9_]*): ", reason)
+    return gate[1].replace("_", " ") if gate else "image not usable"
 
 
 def _lines(rows: Sequence[Row]) -> list[Line]:
