@@ -25,7 +25,7 @@ from brainclock.report.run_folder import Entry, RunFacts, number, read_run
 from brainclock.stats.conformal import coverage
 
 #: So many rows are on the page before its script runs, and at a time afterwards.
-ROWS = 100
+ROWS = 50
 #: Fewer scans than this tell no outlier.
 _FEWEST = 20
 #: A modified z-score beyond this is an outlier (Iglewicz and Hoaglin 1993).
