@@ -225,18 +225,25 @@ def _pictures(rows: Sequence[Row]) -> list[Picture]:
 
 def _by_level(people: Sequence[Row], by: str, column: str) -> list[tuple[str, Float64[ndarray, " _n"]]]:
     """Return the gaps of the people of each level, the most people first."""
-    levels = []
-    for level in _levels(people, by):
-        gaps = [number(row, column) for row in people if row[by] == level]
-        if len(gaps) >= _FEWEST_IN_LEVEL:
-            levels.append((level, np.array(gaps, dtype=np.float64)))
-    return sorted(levels, key=lambda item: -item[1].size)
+    gaps = {
+        level: np.array([number(row, column) for row in own], dtype=np.float64)
+        for level, own in _parted(people, by).items()
+        if len(own) >= _FEWEST_IN_LEVEL
+    }
+    return sorted(gaps.items(), key=lambda item: -item[1].size)
+
+
+def _parted(people: Sequence[Row], by: str) -> dict[str, list[Row]]:
+    """Return the people of each level, by name; who has none is left out."""
+    parts: dict[str, list[Row]] = {}
+    for row in people:
+        parts.setdefault(row.get(by, MISSING), []).append(row)
+    return {level: parts[level] for level in sorted(parts) if level != MISSING}
 
 
 def _coverage(people: Sequence[Row]) -> Picture:
     """Draw how many ages lie in their interval: of everybody, and of each group."""
-    parts = [("all", list(people))]
-    parts += [(group, [row for row in people if row["group"] == group]) for group in _levels(people, "group")]
+    parts = [("all", list(people)), *_parted(people, "group").items()]
     parts = [part for part in parts if len(part[1]) >= _FEWEST_IN_LEVEL]
     parts = parts if len(parts) > 2 else [("all", list(people))]
     found = [coverage(sum(not _outside(row) for row in own), len(own)) for _, own in parts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 
 from brainclock.report.figures import _LINE, _POINTS, _QUIET, Picture, _canvas, _svg
@@ -66,7 +66,7 @@ def draw_gap_by_level(
 def draw_ages(
     age: Float64[ndarray, " n"],
     predicted_age: Float64[ndarray, " n"],
-    outside: ndarray,
+    outside: Bool[ndarray, " n"],
 ) -> Picture:
     """Predicted age against age, those outside their interval marked.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from brainclock.errors import InputError
@@ -64,13 +64,10 @@ class PageKeeper:
         kept: dict[str, Any] = {
             "digest": _digest(sight.scan, sight.digest, sight.loaded),
             "sha256": sight.sha256,
-            "views": None,
+            "views": _views(sight),
             "map": None,
             "provenance": None if prepared is None else prepared.provenance,
         }
-        views = _views(sight)
-        if views is not None:
-            kept["views"] = views
         if prepared is not None and sight.answer is not None:
             kept["map"] = _map(prepared, sight)
         write_json(_path(self.out, sight.scan.key), kept)
@@ -120,8 +117,8 @@ def _views(sight: Sight) -> dict[str, Any] | None:
 
 
 def _draw(
-    data: Float64[ndarray, "x y z"] | Any,
-    brain: ndarray | None,
+    data: Float32[ndarray, "x y z"],
+    brain: Bool[ndarray, "x y z"] | None,
     to_voxel: Float64[ndarray, "4 4"],
     box: Box,
     *,
