@@ -100,6 +100,18 @@ def test_participants_side_by_side_then_the_group(
     assert errors(bids_issues(out)) == []
 
 
+def test_both_levels_give_the_pages_of_one_run(dataset: Path, model: Path, tmp_path: Path) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    for level in ("participant", "group"):
+        assert run(dataset, out, level, "--model", model, "--report") == 0
+    assert run("predict", dataset, "-o", whole, "--model", model, "--keep-prepared", "--report") == 0
+    names = sorted(path.name for path in (whole / "report").iterdir())
+    assert names == sorted(["index.html", *(f"{stem}.html" for stem in STEMS)])
+    for name in names:
+        assert (out / "report" / name).read_bytes() == (whole / "report" / name).read_bytes()
+    assert errors(bids_issues(out)) == []
+
+
 def test_sessions_can_be_chosen(dataset: Path, model: Path, tmp_path: Path) -> None:
     words = (dataset, tmp_path / "out", "participant", "--model", model, "-w", tmp_path / "work")
     assert run(*words, "--session-label", "ses-2") == 0

@@ -49,6 +49,13 @@ def bids_command(
             "--stability", help="Also how far the age moves on voxels turned by 3°; takes 5 times as long."
         ),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="participant: keep pictures for pages. group: write a page a scan and one for all.",
+        ),
+    ] = False,
     n_procs: Annotated[
         int, typer.Option("--n-procs", "--n_procs", "--nprocs", help="Processes on this machine.", min=1)
     ] = 1,
@@ -92,6 +99,7 @@ def bids_command(
     sources = [describe_source(bids_dir)]
     if analysis_level == "participant":
         from brainclock.predict.participants import predict_participants
+        from brainclock.report.keepsake import PageKeeper
 
         predictions = predict_participants(
             scans,
@@ -103,6 +111,7 @@ def bids_command(
             workers=n_procs,
             scheduler=scheduler,
             memory_gb=mem_gb,
+            keeper=PageKeeper(output_dir.absolute()) if report else None,
         )
         for p in predictions:
             if p.brain_age.predicted_age is not None:
@@ -110,9 +119,15 @@ def bids_command(
     else:
         from brainclock.predict.participants import join_participants
 
-        predictions = join_participants(scans, output_dir, model=model, level=level, sources=sources)
+        predictions = join_participants(
+            scans, output_dir, model=model, level=level, sources=sources, kept_more=report
+        )
         typer.echo(output_dir / "predictions.tsv")
         _evaluate(predictions, model)
+        if report:
+            from brainclock.report.pages import write_report
+
+            typer.echo(write_report(output_dir, workers=n_procs, scheduler=scheduler))
     failed = print_failures(predictions)
     typer.echo(f"{len(predictions) - failed} of {len(predictions)} scans have an age.")
     if failed:

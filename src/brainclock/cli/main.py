@@ -30,6 +30,7 @@ from brainclock.cli.predict import predict_command
 from brainclock.cli.prepare import prepare_command
 from brainclock.cli.reference import reference_command
 from brainclock.cli.reliability import reliability_command
+from brainclock.cli.report import report_command
 from brainclock.cli.simulate import simulate_command
 from brainclock.cli.train import train_command
 from brainclock.errors import BrainclockError
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "evaluate": (evaluate_command, "Measure predicted ages against true ages"),
     "gap": (gap_command, "Compare the gap between groups and with severity"),
     "reliability": (reliability_command, "Measure how predicted ages repeat"),
+    "report": (report_command, "Write a page for each scan and one for all"),
     "explain": (explain_command, "Show where the years come from"),
     "train": (train_command, "Train a model on healthy people of known ages"),
     "compare": (compare_command, "Compare ways to train on the same people"),

@@ -66,6 +66,9 @@ def predict_command(
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Also write embeddings.npy and embeddings.tsv.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write pages: one for each scan with pictures, one for all.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read the age of each brain from its T1w scan."""
@@ -75,13 +78,16 @@ def predict_command(
 
     scans = find_scans(inputs, mask=mask, in_template=template_space, participants=ages, output=output)
     if output is None:
-        if embeddings:
-            raise InputError("--embeddings", "no --output", "a folder for the arrays", "Add -o FOLDER.")
+        for option, wanted in (("--embeddings", embeddings), ("--report", report)):
+            if wanted:
+                raise InputError(option, "no --output", "a folder for its files", "Add -o FOLDER.")
         _check_one(scans)
         answer = predict_scan(scans[0], model, level=level, older_than=older_than, stability=stability)
         _print_one(scans[0], answer, as_json)
         return
     from brainclock.predict.run import predict_scans
+    from brainclock.report.keepsake import PageKeeper
+    from brainclock.report.pages import write_report
 
     predictions = predict_scans(
         scans,
@@ -94,8 +100,12 @@ def predict_command(
         older_than=older_than,
         stability=stability,
         embeddings=embeddings,
+        keeper=PageKeeper(output.absolute()) if report else None,
     )
-    _print_many(predictions, output, as_json)
+    written = [output / "predictions.tsv"]
+    if report:
+        written.append(write_report(output, workers=workers, scheduler=scheduler))
+    _print_many(predictions, written, as_json)
 
 
 def _check_one(scans: list[Scan]) -> None:
@@ -129,18 +139,18 @@ def _print_one(scan: Scan, answer: BrainAge, as_json: bool) -> None:
         typer.echo(f"{flag}: {FLAGS[flag]}", err=True)
 
 
-def _print_many(predictions: Predictions, output: Path, as_json: bool) -> None:
-    """Print how many scans have an age, which have none and why, and where the table is; exit 1 if any."""
+def _print_many(predictions: Predictions, written: list[Path], as_json: bool) -> None:
+    """Print how many scans have an age, which have none and why, and what was written; exit 1 if any."""
     import json
 
     failed = print_failures(predictions)
     number = len(predictions) - failed
-    table = output / "predictions.tsv"
     if as_json:
-        typer.echo(json.dumps({"table": str(table), "predicted": number, "failed": failed}))
+        paths = dict(zip(("table", "report"), map(str, written), strict=False))
+        typer.echo(json.dumps({**paths, "predicted": number, "failed": failed}))
     else:
         typer.echo(f"{number} of {len(predictions)} scans have an age.")
-        typer.echo(table)
+        typer.echo("\n".join(map(str, written)))
     if failed:
         raise typer.Exit(1)
 

@@ -20,13 +20,14 @@ _NOT_BIDS = (
     *(
         "/agreement.*",
         "/groups.*",
-        "/groups/",
+        "/groups",
+        "/report",
         "/evaluation.*",
         "/truth.*",
         "/volumes.*",
         "/acquisition.json",
     ),
-    *("*.html", "figures/", "*_predictions.*", "*_xfm.txt", "*_agemap.*", "*_change.*"),
+    *("*.html", "figures", "*_predictions.*", "*_xfm.txt", "*_agemap.*", "*_change.*"),
 )
 _README = """{name}
 

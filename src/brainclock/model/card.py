@@ -36,6 +36,24 @@ class Cohort(Settings):
     ages_by_decade: dict[str, int]
 
 
+class ModelFacts(Settings):
+    """What a run says of its model: enough to read its table without the model's folder.
+
+    Fields as in `ModelCard`; ``training_ages`` are youngest and oldest, ``objective`` that of the training.
+    """
+
+    identity: str
+    objective: str
+    weights_sha256: str
+    training_ages: tuple[float, float]
+    licence: str
+    intended_use: str
+    members: int
+    cohorts: tuple[Cohort, ...]
+    calibration: Calibration | None
+    age_bias: AgeBiasCorrection | None
+
+
 class ModelCard(Settings):
     """Everything about a model but its weights; ``model.json`` in a model folder.
 
@@ -97,6 +115,11 @@ class ModelCard(Settings):
     def identity(self) -> str:
         """Name, version, and the beginning of the hash of the weights."""
         return f"{self.name}-{self.version}+{self.weights_sha256[:8]}"
+
+    def facts(self) -> ModelFacts:
+        """Return what a run says of the model."""
+        own = {name: getattr(self, name) for name in ModelFacts.model_fields if hasattr(self, name)}
+        return ModelFacts(**own, training_ages=self.age_range, objective=self.settings.train.objective)
 
 
 def describe_cohort(

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from brainclock import __version__
-from brainclock.errors import InputError, ModelError
+from brainclock.errors import InputError, ModelError, ScanRefused
 from brainclock.execution import Outcome
 from brainclock.io.atomic import write_json
 from brainclock.io.nifti import image_hash
@@ -29,9 +29,11 @@ from brainclock.model.folder import LoadedModel
 from brainclock.predict.brain_age import BrainAge
 from brainclock.predict.embedding import as_text, from_text
 from brainclock.predict.flags import flag_scan
+from brainclock.predict.keeper import Keeper, Sight
 from brainclock.predict.predict import answer_prepared, load, look, refused, scan_stability
 from brainclock.prepare.chain import prepare_scan
 from brainclock.prepare.scans import prepare_into
+from brainclock.prepare.snapshot import Snapshot
 
 ANSWERS = ".scans"
 _PACKAGES = ("brainclock", "deepbet", "nibabel", "numpy", "scipy", "SimpleITK", "torch")
@@ -49,7 +51,7 @@ class Job:
         Of the model when the run began.
     out : Path
         The output folder, absolute.
-    keep_prepared, stability, embeddings : bool
+    keep_prepared, stability, embeddings, keeper
         As for `predict_scans`.
     """
 
@@ -59,6 +61,7 @@ class Job:
     keep_prepared: bool
     stability: bool
     embeddings: bool
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,21 +100,41 @@ def answer_scan(job: Job, scan: Scan) -> None:
         raise ModelError(f"{loaded.folder} changed during the run: start again.")
     sha256 = image_hash(scan.path)
     digest = _digest(scan, sha256, loaded, job)
-    if not _is_kept(job.out, scan.key, digest):
-        _write(job.out, scan.key, digest, _answer_anew(job, scan, sha256, loaded))
+    if not (_is_kept(job.out, scan.key, digest) and _has_more(job, scan, digest, loaded)):
+        _write(job.out, scan.key, digest, _answer_anew(job, scan, sha256, digest, loaded))
     elif job.keep_prepared:
         prepare_into(scan, loaded.card.settings.prepare, job.out)
 
 
-def _answer_anew(job: Job, scan: Scan, sha256: str, loaded: LoadedModel) -> Answer:
-    """Prepare a scan and read its age."""
+def _answer_anew(job: Job, scan: Scan, sha256: str, digest: str, loaded: LoadedModel) -> Answer:
+    """Prepare a scan and read its age; the keeper sees it whether it has one or not."""
     settings = loaded.card.settings.prepare
-    prepared = prepare_into(scan, settings, job.out) if job.keep_prepared else prepare_scan(scan, settings)
-    seen = look(prepared, loaded)
-    answer = answer_prepared(prepared, loaded, seen)
+    sight = Sight(scan, digest, sha256, loaded, Snapshot())
+    snapshot = None if job.keeper is None else sight.snapshot
+    try:
+        if job.keep_prepared:
+            prepared = prepare_into(scan, settings, job.out, snapshot)
+        else:
+            prepared = prepare_scan(scan, settings, snapshot)
+        sight = replace(sight, prepared=prepared)
+        seen = look(prepared, loaded)
+        answer = answer_prepared(prepared, loaded, seen)
+    except (ScanRefused, InputError):
+        _show(job, sight)
+        raise
     if job.stability:
         answer = scan_stability(scan, answer, loaded)
+    _show(job, replace(sight, answer=answer))
     return Answer(answer, sha256, seen.embedding if job.embeddings else None)
+
+
+def _has_more(job: Job, scan: Scan, digest: str, loaded: LoadedModel) -> bool:
+    return job.keeper is None or job.keeper.has(scan, digest, loaded)
+
+
+def _show(job: Job, sight: Sight) -> None:
+    if job.keeper is not None:
+        job.keeper.keep(sight)
 
 
 def keep_failure(out: Path, scan: Scan, outcome: Outcome[None], loaded: LoadedModel) -> None:

@@ -14,6 +14,7 @@ from brainclock.io.lock import writing
 from brainclock.io.scan import Scan
 from brainclock.predict.answers import Job
 from brainclock.predict.interval import LEVEL
+from brainclock.predict.keeper import Keeper
 from brainclock.predict.predictions import NAME, Predictions, write_predictions, write_run
 from brainclock.predict.run import answer_scans, check_run
 from brainclock.predict.table import prediction_columns
@@ -30,6 +31,7 @@ def predict_participants(
     workers: int = 1,
     scheduler: str | None = None,
     memory_gb: float | None = None,
+    keeper: Keeper | None = None,
     progress: bool = True,
 ) -> Predictions:
     """Predict some scans of a cohort; other runs may do others of it into the same folder at the same time.
@@ -42,7 +44,7 @@ def predict_participants(
     scans : sequence of Scan
     out : Path
         Folder of the derivative dataset.
-    model, level, stability, workers, scheduler, progress
+    model, level, stability, workers, scheduler, keeper, progress
         As for `predict_scans`.
     sources : sequence of mapping
         As for `write_dataset_description`; the same in all runs.
@@ -59,7 +61,7 @@ def predict_participants(
         As `predict_scans`.
     """
     name, loaded = check_run(scans, model, level)
-    job = Job(name, loaded.card.identity, out.absolute(), True, stability, False)
+    job = Job(name, loaded.card.identity, out.absolute(), True, stability, False, keeper)
     with writing(out, beside_others=True):
         write_dataset_description(out, NAME, sources=sources)
         answer_scans(
@@ -85,6 +87,7 @@ def join_participants(
     model: str | Path | None = None,
     level: float = LEVEL,
     sources: Sequence[Mapping[str, str]] = (),
+    kept_more: bool = False,
 ) -> Predictions:
     """Write the tables of a cohort, as `predict_scans` does, from what runs over its participants left.
 
@@ -96,6 +99,8 @@ def join_participants(
         Of the whole cohort.
     out, model, level, sources
         As for `predict_participants`.
+    kept_more : bool
+        Whether those runs had a keeper.
 
     Raises
     ------
@@ -105,5 +110,5 @@ def join_participants(
     _, loaded = check_run(scans, model, level)
     predictions = Predictions(scans, out, loaded, level)
     with writing(out):
-        write_run(predictions, sources)
+        write_run(predictions, sources, kept_more=kept_more)
     return predictions

@@ -155,8 +155,7 @@ def _with_stability(
     settings, stripped = loaded.card.settings.prepare, "already_stripped" in answer.flags
 
     def read_age(turned: Volume, mask: Bool[ndarray, "x y z"] | None) -> float:
-        options = {"in_template": in_template, "stripped": stripped}
-        prepared = prepare_volume(turned, settings, mask=mask, **options)
+        prepared = prepare_volume(turned, settings, mask=mask, in_template=in_template, stripped=stripped)
         return look(prepared, loaded).age
 
     found = measure_stability(answer.predicted_age, read_age, volume, mask)

@@ -102,10 +102,13 @@ class Predictions(Sequence[Prediction]):
         return with_interval(answer, self.loaded.card, self.level, self.older_than)
 
 
-def write_run(predictions: Predictions, sources: Sequence[Mapping[str, str]] = ()) -> None:
+def write_run(
+    predictions: Predictions, sources: Sequence[Mapping[str, str]] = (), *, kept_more: bool = False
+) -> None:
     """Write ``predictions.tsv`` and its data dictionary, ``run.json`` and what makes the folder a dataset.
 
-    The table comes last, so that it only ever describes a whole run. Raises `OutputError`.
+    ``kept_more``: whether a keeper saw the scans. The table comes last, so that it only ever describes a
+    whole run. Raises `OutputError`.
     """
     out, card = predictions.out, predictions.loaded.card
     measures: set[str] = set()
@@ -124,12 +127,8 @@ def write_run(predictions: Predictions, sources: Sequence[Mapping[str, str]] = (
         out / "run.json",
         {
             "command": "predict",
-            "model": {
-                "identity": card.identity,
-                "weights_sha256": card.weights_sha256,
-                "training_ages": card.age_range,
-                "licence": card.licence,
-            },
+            "model": card.facts().model_dump(mode="json"),
+            "kept_more": kept_more,
             "settings": card.settings.prepare.model_dump(mode="json"),
             "preparation": card.preparation,
             "versions": age_versions(),

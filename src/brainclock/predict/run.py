@@ -19,6 +19,7 @@ from brainclock.model.folder import LoadedModel, shipped_models
 from brainclock.predict.answers import ANSWERS, Job, answer_scan, keep_failure
 from brainclock.predict.embedding import write_embeddings
 from brainclock.predict.interval import LEVEL, check_request, warn_if_too_few
+from brainclock.predict.keeper import Keeper
 from brainclock.predict.predict import load
 from brainclock.predict.predictions import Prediction, Predictions, write_run
 from brainclock.prepare.scans import check_keys
@@ -38,6 +39,7 @@ def predict_scans(
     older_than: float | None = None,
     stability: bool = False,
     embeddings: bool = False,
+    keeper: Keeper | None = None,
     progress: bool = True,
 ) -> Predictions:
     """Predict the age of each scan and write the results.
@@ -63,6 +65,8 @@ def predict_scans(
         age, where that is known.
     embeddings : bool
         Also write the embedding of each scan that has an age.
+    keeper : Keeper, optional
+        Keeps more of each scan.
 
     Returns
     -------
@@ -80,13 +84,13 @@ def predict_scans(
         The folder cannot be written.
     """
     name, loaded = check_run(scans, model, level, older_than)
-    job = Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings)
+    job = Job(name, loaded.card.identity, out.absolute(), keep_prepared, stability, embeddings, keeper)
     with writing(out):
         answer_scans(scans, job, loaded, workers=workers, scheduler=scheduler, progress=progress)
         predictions = Predictions(scans, out, loaded, level, older_than)
         if embeddings:
             write_embeddings(out, (p for p in predictions if p.embedding is not None), loaded.card.identity)
-        write_run(predictions)
+        write_run(predictions, kept_more=keeper is not None)
     return predictions
 
 

@@ -1,9 +1,9 @@
 """Fit an affine map to one scale of a brain: Gauss-Newton with the intensities fitted alongside.
 
 The template T at points x is predicted from the scan I at A (x - c) + t by a linear model of intensity
-(span of 1, I, I x, I y, I z: brightness, contrast and what is left of a bias field drop out), and map and model are improved in
-one joint least squares (variable projection; Golub & Pereyra 1973, doi:10.1137/0710036), damped as by
-Levenberg and Marquardt.
+(span of 1, I, I x, I y, I z: brightness, contrast and what is left of a bias field drop out), and map and
+model are improved in one joint least squares (variable projection; Golub & Pereyra 1973,
+doi:10.1137/0710036), damped as by Levenberg and Marquardt.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from brainclock.prepare.orient import reorient
 from brainclock.prepare.prepared import OwnSpace, PreparedScan
 from brainclock.prepare.register import find_pose, in_view, register
 from brainclock.prepare.resample import covered, to_grid
+from brainclock.prepare.snapshot import Snapshot
 from brainclock.prepare.template import SPACE, load_template
 from brainclock.prepare.upright import mask_onto, turn_upright
 
@@ -43,6 +44,7 @@ def prepare_volume(
     mask: Bool[ndarray, "x y z"] | None = None,
     in_template: bool = False,
     stripped: bool = False,
+    snapshot: Snapshot | None = None,
 ) -> PreparedScan:
     """Prepare one scan.
 
@@ -57,6 +59,8 @@ def prepare_volume(
         The scan lies in MNI152 space: it is not registered again.
     stripped : bool
         The skull is gone. Also recognised from the many exact zeros.
+    snapshot : Snapshot, optional
+        Is filled with what the steps saw, as far as they got.
 
     Raises
     ------
@@ -78,11 +82,12 @@ def prepare_volume(
     ['axis_scale_max', 'axis_scale_min']
     """
     figures: quality.Figures = {}
+    seen = Snapshot() if snapshot is None else snapshot
+    scan = seen.head = _not_negative(reorient(volume))
     quality.check_voxels(volume, settings.gates, figures)
     if mask is not None:
         _check_mask(mask, volume)
         mask = reorient(Volume(mask.astype(np.float32), volume.affine)).data > 0
-    scan = _not_negative(reorient(volume))
     slab = bool(min(np.array(scan.data.shape) * scan.spacing_mm) < _SLAB_MM)
     stripped = stripped or 1 - float((scan.data > 0).mean()) > _STRIPPED_ZEROS
     partial = slab and in_template
@@ -90,19 +95,21 @@ def prepare_volume(
     head, pose = scan, None
     if not in_template:
         pose = find_pose(scan, rough_brain(scan.data) if given is None else given)
-        head = turn_upright(scan, pose)
+        head = seen.head = turn_upright(scan, pose)
         given = None if given is None else mask_onto(given, scan.affine, head.data.shape, head.affine)
     place = np.linalg.inv(head.affine) @ (np.eye(4) if pose is None else pose)
     brain, source = _brain_mask(head, place, given, mask is not None, partial)
+    seen.brain = brain
     if not slab:
         quality.check_volume(brain, head, settings.gates, figures)
     even = head
     if settings.bias == "n4":
         even = Volume(correct_bias(head.data, brain, head.spacing_mm), head.affine, head.source)
-    template_to_scan = np.eye(4)
+    template_to_scan = seen.template_to_scan = np.eye(4)
     if pose is not None:
+        seen.template_to_scan = None  # until it is found
         found = register(even, brain, pose)
-        template_to_scan = found.template_to_scan
+        template_to_scan = seen.template_to_scan = found.template_to_scan
         figures["template_in_view"] = in_view(template_to_scan, scan)
         quality.check_registration(found, settings.gates, figures)
     template = _template_on(settings.grid)
@@ -145,10 +152,10 @@ def versions() -> dict[str, str]:
     return {"brainclock": __version__, **{name: version(name) for name in _PACKAGES}}
 
 
-def prepare_scan(scan: Scan, settings: PrepareSettings) -> PreparedScan:
+def prepare_scan(scan: Scan, settings: PrepareSettings, snapshot: Snapshot | None = None) -> PreparedScan:
     """Read a scan, and the mask that came with it, and prepare it.
 
-    A scan that brainclock prepared before, with the same settings, is taken as it is.
+    A scan that brainclock prepared before, with the same settings, is taken as it is; it has no snapshot.
 
     Raises
     ------
@@ -163,7 +170,14 @@ def prepare_scan(scan: Scan, settings: PrepareSettings) -> PreparedScan:
         return before
     volume = read_volume(scan.path)
     mask = None if scan.mask_path is None else read_mask(scan.mask_path, volume)
-    return prepare_volume(volume, settings, mask=mask, in_template=scan.in_template, stripped=scan.stripped)
+    return prepare_volume(
+        volume,
+        settings,
+        mask=mask,
+        in_template=scan.in_template,
+        stripped=scan.stripped,
+        snapshot=snapshot,
+    )
 
 
 def read_mask(path: Path, volume: Volume) -> Bool[ndarray, "x y z"]:

@@ -49,6 +49,37 @@ def written(value: float) -> str | None:
     return None if np.isnan(value) else f"{value:.6g}"
 
 
+def limits(gates: GateSettings) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest figure that passes, of each measure that is a gate."""
+    at_least = {
+        "voxel_mm_min": gates.min_voxel_mm,
+        "template_r2": gates.min_template_r2,
+        "mirror_margin": 0.0,
+        "coverage": gates.min_coverage,
+        "template_overlap": gates.min_template_overlap,
+        "contrast": gates.min_contrast,
+    }
+    at_most = {
+        "voxel_mm_max": gates.max_voxel_mm,
+        "scale_ratio": gates.max_scale_ratio,
+        "shear": gates.max_shear,
+    }
+    return {
+        **{name: (low, np.inf) for name, low in at_least.items()},
+        **{name: (-np.inf, high) for name, high in at_most.items()},
+        "brain_volume_ml": gates.brain_volume_ml,
+        "axis_scale_min": gates.axis_scale,
+        "axis_scale_max": gates.axis_scale,
+    }
+
+
+def allowed(low: float, high: float) -> str:
+    """Return limits in words: ``0.65 to 1.5``, ``at least 0.4``."""
+    if np.isfinite([low, high]).all():
+        return f"{low:g} to {high:g}"
+    return f"at least {low:g}" if np.isfinite(low) else f"at most {high:g}"
+
+
 def gate(
     name: str, value: float, low: float, high: float, unit: str, advice: str, figures: Mapping[str, float]
 ) -> None:
@@ -60,12 +91,8 @@ def gate(
         With the figure, the limits and what it usually means.
     """
     if not low <= value <= high:
-        limits = (
-            f"{low:g} to {high:g}"
-            if np.isfinite([low, high]).all()
-            else (f"at least {low:g}" if np.isfinite(low) else f"at most {high:g}")
-        )
-        raise ScanRefused(name, f"{value:.3g}{unit}, allowed {limits}{unit}: {advice}.", figures)
+        reason = f"{value:.3g}{unit}, allowed {allowed(low, high)}{unit}: {advice}."
+        raise ScanRefused(name, reason, figures)
 
 
 def check_voxels(volume: Volume, limits: GateSettings, figures: Figures) -> None:

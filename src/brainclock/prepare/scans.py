@@ -26,6 +26,7 @@ from brainclock.prepare.derivatives import (
 )
 from brainclock.prepare.prepared import PreparedScan
 from brainclock.prepare.quality import describe_measure, written
+from brainclock.prepare.snapshot import Snapshot
 
 #: Before the names of the quality measures, as in the table of predictions.
 QUALITY = "q_"
@@ -119,8 +120,12 @@ def prepare_scans(
     return rows
 
 
-def prepare_into(scan: Scan, settings: PrepareSettings, out: Path) -> PreparedScan:
+def prepare_into(
+    scan: Scan, settings: PrepareSettings, out: Path, snapshot: Snapshot | None = None
+) -> PreparedScan:
     """Return the prepared scan as it lies in ``out``: what an earlier run made, or made and written now.
+
+    With a ``snapshot`` to be filled it is always made now: the head isn't kept.
 
     Raises
     ------
@@ -132,11 +137,11 @@ def prepare_into(scan: Scan, settings: PrepareSettings, out: Path) -> PreparedSc
     if prepared_path(scan, settings.grid, out).absolute() == scan.path.absolute():
         return prepare_scan(scan, settings)  # what lies in its place already is taken as it is
     inputs = describe_inputs(scan)
-    before = find_prepared(scan, inputs, settings, versions(), out)
+    before = find_prepared(scan, inputs, settings, versions(), out) if snapshot is None else None
     if before is not None:
         return before
     try:
-        prepared = prepare_scan(scan, settings)
+        prepared = prepare_scan(scan, settings, snapshot)
     except (ScanRefused, InputError):
         remove_prepared(scan, settings.grid, out)
         raise

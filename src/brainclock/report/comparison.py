@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from brainclock import __version__
 from brainclock.compare.jobs import BASE
 from brainclock.compare.rivals import RIVALS
 from brainclock.compare.run import Compared
@@ -28,6 +25,7 @@ from brainclock.report.comparison_words import (
     sites,
 )
 from brainclock.report.figures import Picture, draw_errors
+from brainclock.report.page import inlined, template
 
 #: Networks whose embeddings are drawn, if they took part.
 _DRAWN = ("rnc", "l1")
@@ -43,10 +41,6 @@ def write_comparison(compared: Compared, out: Path) -> None:
 
 def comparison_page(compared: Compared, pictures: Sequence[Picture]) -> str:
     """Return the HTML page; it names no person."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("brainclock.report").joinpath("comparison.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     summary, tests = compared.summary, compared.tests
     tables = [("base", "Cross-validation", lines(summary, tests, "folds", "all", BASE))]
     tables += [
@@ -63,8 +57,7 @@ def comparison_page(compared: Compared, pictures: Sequence[Picture]) -> str:
             for condition, label in conditions
             if condition != BASE
         ]
-    return environment.from_string(template).render(
-        version=__version__,
+    return template("comparison.html.j2").render(
         title=compared.settings.title,
         conclusion=conclusion(summary, tests, simulated=compared.settings.simulated),
         simulated=compared.settings.simulated,
@@ -76,15 +69,7 @@ def comparison_page(compared: Compared, pictures: Sequence[Picture]) -> str:
         representation=representation_rows(compared.representation),
         budgets=[(method_words(row.method), row) for row in compared.budgets],
         methods=methods(summary, compared.budgets),
-        pictures=[
-            {
-                "name": picture.name,
-                "alt": picture.alt,
-                "caption": picture.caption,
-                "data": base64.b64encode(picture.svg.encode()).decode(),
-            }
-            for picture in pictures
-        ],
+        pictures=[inlined(picture) for picture in pictures],
     )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from brainclock.io.tables import write_table
 from brainclock.predict.evaluate import INTERVALS, Evaluation, Stratum, metric_rows
 from brainclock.report.figures import Picture, draw_errors, draw_gap_by_age, draw_predicted_by_age
 from brainclock.report.interval_figures import draw_calibration, draw_coverage, draw_coverage_by_level
+from brainclock.report.page import inlined, template
 from brainclock.stats.bootstrap import Estimate
 from brainclock.stats.metrics import METRICS
 
@@ -116,13 +115,8 @@ def evaluation_page(evaluation: Evaluation, title: str = "Evaluation of predicte
 
     Figures are inside the page, and it names no person.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("brainclock.report").joinpath("evaluation.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(
+    return template("evaluation.html.j2").render(
         title=title,
-        version=__version__,
         summary=summary(evaluation),
         notes=evaluation.notes,
         counts=_counts(evaluation),
@@ -137,15 +131,7 @@ def evaluation_page(evaluation: Evaluation, title: str = "Evaluation of predicte
             }
             for name, estimate in evaluation.all.estimates.items()
         ],
-        pictures=[
-            {
-                "name": picture.name,
-                "alt": picture.alt,
-                "caption": picture.caption,
-                "data": base64.b64encode(picture.svg.encode()).decode(),
-            }
-            for picture in pictures(evaluation)
-        ],
+        pictures=[inlined(picture) for picture in pictures(evaluation)],
         strata=_strata_tables(evaluation.strata),
         methods=methods(evaluation),
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from brainclock.io.atomic import write_json, write_text
 from brainclock.io.tables import write_data_dictionary, write_table
 from brainclock.report.figures import Picture, draw_gap_by_group, draw_severity
 from brainclock.report.gap_words import interval_words, methods, number_words, p_words, results
+from brainclock.report.page import inlined, template
 from brainclock.stats.finding import ANALYSES
 from brainclock.stats.gap import GapAnalysis
 
@@ -112,12 +111,7 @@ def write_gap(
 
 def gap_page(analysis: GapAnalysis, counts: Mapping[str, int], problems: Mapping[str, str]) -> str:
     """Return the HTML page: results, notes, tables by question, figures, methods. It names no person."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("brainclock.report").joinpath("gap.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(
-        version=__version__,
+    return template("gap.html.j2").render(
         results=results(analysis),
         methods=methods(analysis),
         notes=[*problems.values(), *analysis.notes],
@@ -126,15 +120,7 @@ def gap_page(analysis: GapAnalysis, counts: Mapping[str, int], problems: Mapping
         missing=analysis.missing,
         interval=f"{100 * analysis.plan.level:g} % interval",
         sections=[_section(analysis, name) for name in ANALYSES],
-        pictures=[
-            {
-                "name": picture.name,
-                "alt": picture.alt,
-                "caption": picture.caption,
-                "data": base64.b64encode(picture.svg.encode()).decode(),
-            }
-            for picture in pictures(analysis)
-        ],
+        pictures=[inlined(picture) for picture in pictures(analysis)],
     )
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 
 from brainclock import __version__
@@ -14,6 +12,7 @@ from brainclock.io.atomic import write_json, write_text
 from brainclock.io.tables import write_table
 from brainclock.predict.repeats import Repeated, Repeats
 from brainclock.report.figures import Picture, draw_bland_altman
+from brainclock.report.page import inlined, template
 
 #: Columns of reliability.tsv.
 COLUMNS: dict[str, dict[str, object]] = {
@@ -54,12 +53,7 @@ def write_reliability(
 
 def reliability_page(repeats: Repeats, counts: Mapping[str, int]) -> str:
     """Return the HTML page; it names no person."""
-    from jinja2 import Environment, StrictUndefined
-
-    template = files("brainclock.report").joinpath("reliability.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(
-        version=__version__,
+    return template("reliability.html.j2").render(
         summary=summary(repeats),
         methods=methods(repeats),
         counts=[(name.replace("_", " "), number) for name, number in counts.items()],
@@ -76,15 +70,7 @@ def reliability_page(repeats: Repeats, counts: Mapping[str, int]) -> str:
             }
             for row in repeats.rows
         ],
-        pictures=[
-            {
-                "name": picture.name,
-                "alt": picture.alt,
-                "caption": picture.caption,
-                "data": base64.b64encode(picture.svg.encode()).decode(),
-            }
-            for picture in _pictures(repeats)
-        ],
+        pictures=[inlined(picture) for picture in _pictures(repeats)],
     )
 
 

@@ -69,6 +69,11 @@ class Calibration:
             chances[i] = (0.5 + above) / (errors.size + 1)
         return chances
 
+    def errors_at(self, predicted_age: float) -> Float64[ndarray, " m"]:
+        """Return age − predicted age of the people in the bin of one predicted age, ascending, years."""
+        (own,) = self._bins(np.array([predicted_age], dtype=np.float64))
+        return np.array(self.errors[own], dtype=np.float64)
+
     def _bins(self, predicted_age: Float64[ndarray, " n"]) -> Int64[ndarray, " n"]:
         return np.searchsorted(np.array(self.edges, dtype=np.float64), predicted_age, side="right").astype(
             np.int64

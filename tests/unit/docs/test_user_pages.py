@@ -16,7 +16,9 @@ from brainclock.predict.doctor import GOLDEN_TOLERANCE_YEARS
 from brainclock.predict.flags import FLAGS
 from brainclock.predict.predict import load
 from brainclock.predict.table import COLUMNS
+from brainclock.prepare import quality
 from brainclock.prepare.quality import MEASURES
+from brainclock.prepare.quality import allowed as words
 from brainclock.prepare.scans import prepare_scans
 from brainclock.prepare.template import SPACE
 from tiny_model import GRID, build_model_folder, write_brain
@@ -68,8 +70,10 @@ def test_every_measure_and_limit_is_on_the_page() -> None:
     rows = table("preparation", "measure")
     assert [names(row[0])[0] for row in rows] == list(MEASURES)
     settings = set()
+    gated = quality.limits(GateSettings())
     for measure, unit, allowed, setting, meaning in rows:
         name = names(measure)[0]
+        assert allowed == (words(*gated[name]) if name in gated else ""), name
         assert (meaning, unit or None) == MEASURES[name]
         if not setting:
             assert allowed == FREE[name]

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from brainclock.config import RunSettings
-from brainclock.model.card import ModelCard, describe_cohort, hashed_id
+from brainclock.model.card import ModelCard, ModelFacts, describe_cohort, hashed_id
+from brainclock.stats.conformal import Calibration
 
 
 def card(**kwargs) -> ModelCard:
@@ -36,6 +37,17 @@ def test_hashed_id_is_the_documented_scheme():
 def test_json_and_back():
     whole = card(metrics={"validation": {"mae": 5.1, "r2": None}}, golden_age=31.25)
     assert ModelCard.model_validate_json(whole.model_dump_json()) == whole
+
+
+def test_facts_are_those_of_the_card_and_come_back_from_json():
+    whole = card(
+        metrics={"validation": {"mae": 5.1}}, calibration=Calibration((50.0,), ((-2.0, 1.0), (0.5,)))
+    )
+    facts = whole.facts()
+    assert (facts.identity, facts.training_ages) == (whole.identity, whole.age_range)
+    assert facts.calibration == whole.calibration
+    assert facts.objective == whole.settings.train.objective
+    assert ModelFacts.model_validate_json(facts.model_dump_json()) == facts
 
 
 @pytest.mark.parametrize("change", [{"name": "../x"}, {"cohorts": ()}, {"format": 1}, {"colour": "red"}])

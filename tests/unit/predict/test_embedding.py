@@ -52,7 +52,7 @@ def test_kept_answers_have_their_embeddings(
     asked: list[str] = []
     prepare_scan = answers.prepare_scan
     monkeypatch.setattr(
-        answers, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s)
+        answers, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest)
     )
     predict_scans(brains, out, model=model_folder, embeddings=True)
     assert asked == ["sub-2"]

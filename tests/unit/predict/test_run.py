@@ -102,7 +102,7 @@ def test_answers_are_kept_and_used_again(
     asked: list[str] = []
     prepare_scan = answers.prepare_scan
     monkeypatch.setattr(
-        answers, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s)
+        answers, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest)
     )
     predict_scans(brains, tmp_path / "out", model=model_folder)
     assert asked == ["sub-2"]

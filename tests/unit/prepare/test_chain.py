@@ -15,6 +15,7 @@ from brainclock.prepare.chain import prepare_volume, read_mask
 from brainclock.prepare.orient import reorient
 from brainclock.prepare.prepared import PreparedScan
 from brainclock.prepare.quality import MEASURES
+from brainclock.prepare.snapshot import Snapshot
 from brainclock.prepare.template import load_template
 from brainclock.simulate.head import head_pose, simulate_brain
 
@@ -190,6 +191,35 @@ def test_noise_is_refused(head: Volume) -> None:
     with pytest.raises(ScanRefused) as refusal:
         prepare_volume(Volume(noise, head.affine), FAST)
     assert refusal.value.gate == "brain_volume"
+
+
+def test_a_snapshot_is_filled_as_far_as_a_refused_scan_gets(head: Volume, brain_mask: np.ndarray) -> None:
+    seen = Snapshot()
+    with pytest.raises(ScanRefused, match="brain_volume"):
+        prepare_volume(*twice_as_large(head, brain_mask)[:1], FAST, mask=brain_mask, snapshot=seen)
+    assert seen.head is not None
+    assert seen.brain is not None
+    assert seen.brain.shape == seen.head.data.shape
+    assert seen.template_to_scan is None
+    coarse = Volume(head.data[::9, ::9, ::9].copy(), head.affine @ np.diag([9, 9, 9, 1.0]))
+    seen = Snapshot()
+    with pytest.raises(ScanRefused, match="voxel_size"):
+        prepare_volume(coarse, FAST, snapshot=seen)
+    assert seen.head is not None
+    assert seen.brain is None
+
+
+def test_a_snapshot_says_where_the_template_lies_in_the_head(head: Volume, brain_mask: np.ndarray) -> None:
+    seen = Snapshot()
+    result = prepare_volume(head, FAST, mask=brain_mask, snapshot=seen)
+    np.testing.assert_array_equal(seen.template_to_scan, result.template_to_scan)
+    template = load_template()
+    to_head = np.linalg.inv(seen.head.affine) @ seen.template_to_scan @ template.affine
+    there = affine_transform(
+        seen.brain.astype(float), to_head[:3, :3], to_head[:3, 3], output_shape=template.mask.shape, order=1
+    )
+    both = 2 * ((there > 0.5) & template.mask).sum() / ((there > 0.5).sum() + template.mask.sum())
+    assert both > 0.85
 
 
 def test_a_sphere_is_refused(head: Volume) -> None:

@@ -33,7 +33,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def count_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     prepare_scan = room.prepare_scan
-    monkeypatch.setattr(room, "prepare_scan", lambda scan, s: asked.append(scan.key) or prepare_scan(scan, s))
+    monkeypatch.setattr(
+        room, "prepare_scan", lambda scan, *rest: asked.append(scan.key) or prepare_scan(scan, *rest)
+    )
     return asked
 
 

@@ -1,6 +1,5 @@
 import base64
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,43 +17,7 @@ from brainclock.report.evaluation import (
     summary,
     write_evaluation,
 )
-
-
-class _Page(HTMLParser):
-    """What the page holds: ids, pictures, references, text by id of the table or paragraph."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.references: list[str] = []
-        self.rows: dict[str, list[list[str]]] = {}
-        self.table = ""
-        self.inside = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = dict(attributes)
-        if identity := found.get("id"):
-            self.ids.append(identity)
-        if tag == "table":
-            self.table = found["id"] or ""
-            self.rows[self.table] = []
-        if tag == "tr":
-            self.rows[self.table].append([])
-        self.inside = tag in {"td", "th"}
-        if self.inside:
-            self.rows[self.table][-1].append("")
-        if tag == "img":
-            self.images.append(found)
-        self.references += [v for k, v in attributes if k in {"src", "href"} and v]
-
-    def handle_endtag(self, tag: str) -> None:
-        self.inside = self.inside and tag not in {"td", "th"}
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.rows[self.table][-1][-1] += data
+from html_page import Page
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +35,15 @@ def evaluation() -> Evaluation:
 
 def test_the_page_needs_nothing_else(evaluation: Evaluation) -> None:
     html = evaluation_page(evaluation)
-    page = _Page(html)
+    page = Page(html)
     assert page.references
-    assert all(reference.startswith("data:") for reference in page.references)
+    assert all(reference.startswith(("data:", "#")) for reference in page.references)
     assert "<script" not in html
     assert len(set(page.ids)) == len(page.ids)
 
 
 def test_numbers_on_the_page_are_the_numbers_of_the_evaluation(evaluation: Evaluation) -> None:
-    rows = _Page(evaluation_page(evaluation)).rows
+    rows = Page(evaluation_page(evaluation)).rows
     shown = {row[0]: row[1].replace("−", "-") for row in rows["metrics"][1:]}
     assert list(shown) == list(evaluation.all.estimates)
     for name, estimate in evaluation.all.estimates.items():
@@ -93,7 +56,7 @@ def test_numbers_on_the_page_are_the_numbers_of_the_evaluation(evaluation: Evalu
 
 
 def test_every_picture_says_what_it_shows(evaluation: Evaluation) -> None:
-    page = _Page(evaluation_page(evaluation))
+    page = Page(evaluation_page(evaluation))
     assert len(page.images) == 6
     assert all(len(image["alt"] or "") > 40 for image in page.images)
     for image in page.images:
@@ -125,7 +88,7 @@ def test_summary_and_methods_state_who_and_how(evaluation: Evaluation) -> None:
 
 def test_an_evaluation_without_slope_still_has_a_page() -> None:
     same_age = [Observation(f"sub-{i}", 40.0 + i, 42.0) for i in range(5)]
-    page = _Page(evaluation_page(evaluate(same_age, resamples=100)))
+    page = Page(evaluation_page(evaluate(same_age, resamples=100)))
     assert ["r2", "n/a", "n/a"] in [row[:3] for row in page.rows["metrics"]]
 
 
@@ -166,7 +129,7 @@ def test_intervals_are_measured_and_drawn() -> None:
         for i, (age, error) in enumerate(zip(ages.tolist(), rng.normal(0, 5, 60).tolist(), strict=True))
     ]
     evaluation = evaluate(people, resamples=100)
-    page = _Page(evaluation_page(evaluation))
+    page = Page(evaluation_page(evaluation))
     drawn = {picture.name: picture for picture in pictures(evaluation)}
     assert {"calibration", "coverage", "coverage-by-level"} < set(drawn)
     share = 100 * evaluation.all.estimates["coverage"].value
@@ -185,7 +148,7 @@ def test_intervals_are_measured_and_drawn() -> None:
 
 
 def test_without_intervals_nothing_is_said_of_them(evaluation: Evaluation) -> None:
-    page = _Page(evaluation_page(evaluation))
+    page = Page(evaluation_page(evaluation))
     assert "coverage" not in page.rows["by-decade"][0]
     assert "coverage" not in evaluation.all.estimates
     assert "intervals" not in summary(evaluation)

@@ -97,3 +97,9 @@ def test_coverage_has_the_exact_binomial_interval() -> None:
 def test_few_people_are_no_calibration() -> None:
     with pytest.raises(InputError, match="18 people, expected 19"):
         calibrate(np.full(18, 40.0), np.full(18, 41.0))
+
+
+def test_errors_are_those_of_the_bin_of_the_predicted_age() -> None:
+    calibration = Calibration((50.0,), ((-2.0, 1.0), (0.5, 4.0)))
+    assert calibration.errors_at(49.9).tolist() == [-2.0, 1.0]
+    assert calibration.errors_at(50.0).tolist() == [0.5, 4.0]
