@@ -71,7 +71,7 @@ def _is_section(field: FieldInfo) -> bool:
 
 
 def _about(section: type[Settings]) -> str:
-    return inspect.cleandoc(section.__doc__ or "").replace("``", "`").strip()
+    return inspect.cleandoc(section.__doc__ or "").partition("\nExamples\n")[0].replace("``", "`").strip()
 
 
 def _value(value: object) -> str:

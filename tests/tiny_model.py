@@ -27,7 +27,12 @@ GRID = Grid.box((24, 28, 24), (8.0, 8.0, 8.0), (0.0, -17.0, 5.0))
 
 
 def build_model_folder(
-    folder: Path, seed: int = 1, intercept: float = 45.0, grid: Grid = GRID, members: int = 1
+    folder: Path,
+    seed: int = 1,
+    intercept: float = 45.0,
+    grid: Grid = GRID,
+    members: int = 1,
+    name: str = "tiny",
 ) -> Path:
     """Save a model of random weights that trained, it says, on people of 20 to 80 years."""
     settings = RunSettings(
@@ -55,7 +60,7 @@ def build_model_folder(
     familiarity = Familiarities(
         tuple(fit_familiarity(rng.normal(0, 100, (40, m.embedding_size)), names) for m in model.members)
     )
-    save_model(model, ModelCard(name="tiny", settings=settings, cohorts=(cohort,)), familiarity, folder)
+    save_model(model, ModelCard(name=name, settings=settings, cohorts=(cohort,)), familiarity, folder)
     return folder
 
 

@@ -1,11 +1,7 @@
-"""brainclock reads the age of a brain from a T1-weighted MRI scan.
+"""brainclock reads the age of a brain from a T1-weighted MRI scan: ``brainclock.predict(path)``.
 
 The names of ``__all__`` are public, and nothing else is. Each is imported when it is first used, so that
 ``import brainclock`` costs nothing.
-
->>> import brainclock
->>> brainclock.predict("sub-01_T1w.nii.gz").predicted_age  # doctest: +SKIP
-41.3
 """
 
 import importlib
@@ -14,17 +10,14 @@ __version__ = "0.1.0"
 
 #: Where each public name lives. ``__init__.pyi`` says the same to type checkers.
 _HOMES = {
-    "BrainAgeModel": "brainclock.model.brain_age_model",
+    "BrainAgeRegressor": "brainclock.train.brain_age_regressor",
     "BrainclockError": "brainclock.errors",
-    "CohortSettings": "brainclock.simulate.settings",
     "GapPlan": "brainclock.stats.plan",
-    "PreparedScan": "brainclock.prepare.prepared",
     "RankNContrast": "brainclock.train.rank_n_contrast",
     "RunSettings": "brainclock.config",
     "Study": "brainclock.stats.study",
     "Volume": "brainclock.io.volume",
     "analyse_gap": "brainclock.stats.gap",
-    "evaluate": "brainclock.predict.evaluate",
     "find_scans": "brainclock.io.find",
     "load_model": "brainclock.model.folder",
     "load_settings": "brainclock.config",
@@ -32,12 +25,11 @@ _HOMES = {
     "rank_n_contrast": "brainclock.train.rank_n_contrast",
     "read_study": "brainclock.predict.study",
     "read_volume": "brainclock.io.nifti",
-    "simulate_cohort": "brainclock.simulate.cohort",
     "simulate_head": "brainclock.simulate.head",
 }
 
 #: Rooms that are functions as well: ``brainclock.predict(image)``.
-_CALLABLE_ROOMS = ("predict", "train")
+_CALLABLE_ROOMS = ("explain", "predict", "train")
 
 __all__ = sorted((*_HOMES, *_CALLABLE_ROOMS))
 

@@ -113,7 +113,7 @@ class PrepareSettings(Settings):
     intensity: Literal["percentile"] = Field(
         "percentile", description="95th percentile in the mask becomes 1"
     )
-    recipe: Literal[3] = Field(3, description="rises when a step changes what it makes of a scan")
+    recipe: Literal[4] = Field(4, description="rises when a step changes what it makes of a scan")
     gates: GateSettings = GateSettings()
 
 
@@ -235,7 +235,14 @@ class TrainSettings(Settings):
 
 
 class RunSettings(Settings):
-    """Everything that a training run depends on, besides the scans."""
+    """Everything that a training run depends on, besides the scans.
+
+    Examples
+    --------
+    >>> settings = brainclock.RunSettings(train={"steps": 500})
+    >>> settings.train.steps, settings.train.objective
+    (500, 'rnc')
+    """
 
     seed: int = Field(1, ge=0, description="of everything random")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
@@ -260,9 +267,31 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
-    """Read run settings from a TOML file, then apply overrides; see `read_settings`."""
-    return read_settings(RunSettings, path, overrides, page="docs/settings.md")
+def load_settings(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read run settings from a TOML file, then apply overrides.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        A TOML file; None starts from the defaults.
+    overrides : sequence of str
+        ``section.key=value``, as ``--set`` on the command line.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is not TOML, or an override has no ``=``.
+    ConfigError
+        A key is unknown or a value is impossible; the message names the key.
+
+    Examples
+    --------
+    >>> settings = brainclock.load_settings(overrides=["train.steps=500", "train.objective=l1"])
+    >>> settings.train.steps, settings.train.objective
+    (500, 'l1')
+    """
+    file = None if path is None else Path(path)
+    return read_settings(RunSettings, file, overrides, page="docs/settings.md")
 
 
 def read_settings(
@@ -283,10 +312,8 @@ def read_settings(
 
     Raises
     ------
-    InputError
-        The file is missing or is not TOML, or an override has no ``=``.
-    ConfigError
-        A key is unknown or a value is impossible; the message names the key.
+    InputError, ConfigError
+        As `load_settings`.
     """
     tree: dict[str, Any] = {}
     if path is not None:

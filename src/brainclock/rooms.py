@@ -15,6 +15,11 @@ class CallableRoom(ModuleType):
 
     __main_function__: tuple[str, str]
 
+    # an instance is documented by its function, so that help(brainclock.predict) helps
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return _main_function(self).__doc__
+
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Call the main function of the room."""
         return _main_function(self)(*arguments, **options)

@@ -12,31 +12,13 @@ from pathlib import Path
 import pytest
 
 from brainclock.io.tables import read_table, write_table
-from tiny_model import GRID, write_brain
+from simulated_study import RUN
+from tiny_model import write_brain
 
-SETTINGS = f"""
-seed = 3
-device = "cpu"
-[prepare]
-bias = "none"
-grid = {{ shape = {list(GRID.shape)}, affine = {[list(row) for row in GRID.affine]} }}
-[prepare.gates]
-min_contrast = -1.0
-[channels]
-channels = ["intensity"]
-pool = [1, 1, 1]
-[encoder]
-depth = 10
-width = 4
-cells = [1, 1, 1]
-[augment]
-looks = 2
-[train]
-steps = 40
-batch_size = 6
+SETTINGS = f"""{RUN}
 steps_per_epoch = 8
 checkpoint_minutes = 0
-"""
+""".replace("steps = 20", "steps = 40")
 SAME = ("weights.safetensors", "model.json", "metrics.tsv", "validation.tsv", "run.json")
 
 

@@ -74,12 +74,16 @@ def test_predict_is_a_function_whatever_was_imported_before(before: str) -> None
     assert said.startswith("nowhere.nii.gz: found no such file")
 
 
-@pytest.mark.parametrize(("room", "function"), [("predict", "predict.predict"), ("train", "run.train")])
+@pytest.mark.parametrize(
+    ("room", "function"),
+    [("explain", "explain.explain"), ("predict", "predict.predict"), ("train", "run.train")],
+)
 def test_a_room_that_is_called_is_its_main_function(room: str, function: str) -> None:
     module, name = function.split(".")
     package = getattr(brainclock, room)
     main = getattr(__import__(f"brainclock.{room}.{module}", fromlist=[name]), name)
     assert inspect.signature(package) == inspect.signature(main)
+    assert inspect.getdoc(package) == inspect.getdoc(main)
     assert inspect.ismodule(package)
 
 

@@ -113,9 +113,12 @@ def explain(
 
     Examples
     --------
-    >>> found = brainclock.explain.explain.explain("sub-01_T1w.nii.gz")  # doctest: +SKIP
-    >>> found.age_map.total + found.age_map.intercept  # doctest: +SKIP
-    41.3
+    >>> scan = brainclock.find_scans(["BIDS_DATASET"])[0]
+    >>> found = brainclock.explain(scan.path)
+    >>> predicted_age = brainclock.predict(scan.path).predicted_age
+    >>> abs(found.age_map.total + found.age_map.intercept - predicted_age) < 1e-3
+    True
+    >>> years = {region.region: region.share for region in found.regions}
     """
     loaded = load(model) if model is None or isinstance(model, str | Path) else model
     check_method(method, layer)

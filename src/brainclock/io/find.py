@@ -58,7 +58,7 @@ class _Found:
 
 
 def find_scans(
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Path],
     *,
     mask: Path | None = None,
     in_template: bool = False,
@@ -69,7 +69,7 @@ def find_scans(
 
     Parameters
     ----------
-    inputs : sequence of Path
+    inputs : sequence of str or Path
         Images; folders, searched to the bottom; BIDS datasets, raw or derivatives (``derivatives/`` of a
         raw dataset only if it is given itself; of several versions of one image in a folder the least
         processed); tables (TSV, CSV) with a column ``path`` (or ``file``, ``filename``, ``t1w``), relative
@@ -94,10 +94,18 @@ def find_scans(
     InputError
         An input is missing or holds no T1w image; a table cannot be used; a mask is given with several
         scans.
+
+    Examples
+    --------
+    >>> scans = brainclock.find_scans(["BIDS_DATASET"])
+    >>> len(scans)
+    16
+    >>> scans[0].participant_id, scans[0].age, scans[0].sex
+    ('sub-01', 20.0, 'F')
     """
     found: dict[Path, _Found] = {}
     for given in inputs:
-        for one in _look_into(given, output):
+        for one in _look_into(Path(given), output):
             _add(found, one)
     if not found:
         raise InputError("The input", "no T1w image", _LOOKED_FOR, "Give an image, a folder or a table.")

@@ -43,7 +43,7 @@ _NOWHERE = logging.Logger("nowhere", level=logging.CRITICAL + 1)
 _SPACES = {"scanner": 1, "template": 4}
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: str | Path) -> Volume:
     """Read a NIfTI-1 or NIfTI-2 file, compressed or not.
 
     Trailing axes of length 1 are dropped. The affine is the sform if it is set, else the qform. A
@@ -51,7 +51,7 @@ def read_volume(path: Path) -> Volume:
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
 
     Returns
     -------
@@ -65,7 +65,14 @@ def read_volume(path: Path) -> Volume:
         numbers; an axis has fewer than 4 or more than 1024 voxels; its affine is missing, singular or
         sheared; a voxel is smaller than 0.2 mm or larger than 6 mm; the values are all the same or not
         finite.
+
+    Examples
+    --------
+    >>> head = brainclock.read_volume("sub-01_T1w.nii.gz")
+    >>> head.data.shape, head.spacing_mm
+    ((45, 59, 60), (4.0, 4.0, 4.0))
     """
+    path = Path(path)
     content = read_bytes(path, _NIFTI)
     header = _read_header(content, path)
     shape = _check_shape(header.get_data_shape(), path)

@@ -21,6 +21,13 @@ class Volume:
         Voxel indices to scanner (or template) mm, RAS+.
     source : str
         Where it came from, for messages: a path, or ``"array"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> head = brainclock.Volume(np.ones((180, 220, 180), np.float32), np.diag([1.0, 1.0, 1.2, 1.0]))
+    >>> head.spacing_mm
+    (1.0, 1.0, 1.2)
     """
 
     data: Float32[ndarray, "x y z"]

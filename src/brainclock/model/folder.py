@@ -100,6 +100,13 @@ def load_model(name_or_path: str | Path | None = None) -> LoadedModel:
     ModelError
         There is no such model, a file is missing or was changed, or it was made by a version that
         this one cannot read.
+
+    Examples
+    --------
+    >>> loaded = brainclock.load_model()
+    >>> loaded.card.name, loaded.card.licence
+    ('whole-brain', 'Apache-2.0')
+    >>> youngest, oldest = loaded.card.age_range  # of those who trained it, years
     """
     folder = _find(name_or_path)
     card = _read_card(folder)

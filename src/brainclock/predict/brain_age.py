@@ -63,6 +63,12 @@ class BrainAge:
         interval = f"{self.predicted_age_low:.1f} to {self.predicted_age_high:.1f}"
         return f"{self.predicted_age:.1f} years ({100 * self.interval_level:g} % interval {interval})"
 
+    def _repr_html_(self) -> str:
+        """Return the answer as notebooks show it."""
+        from brainclock.predict.notebook import as_html
+
+        return as_html(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {**asdict(self), "flags": list(self.flags), "quality": dict(self.quality)}

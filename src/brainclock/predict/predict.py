@@ -82,8 +82,18 @@ def predict(
 
     Examples
     --------
-    >>> brainclock.predict("sub-01_T1w.nii.gz").predicted_age  # doctest: +SKIP
-    41.3
+    >>> answer = brainclock.predict("sub-01_T1w.nii.gz")
+    >>> answer.status, answer.reason
+    ('ok', None)
+    >>> print(answer)
+    53.0 years (90 % interval 44.0 to 62.0)
+
+    A scan that is refused is an answer as well, with the figure that failed:
+
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(1).normal(100, 10, (40, 50, 40)).astype(np.float32)
+    >>> print(brainclock.predict(brainclock.Volume(noise, np.diag([4.0, 4.0, 4.0, 1.0]))))
+    no age: ...
     """
     if isinstance(image, str | Path):
         scan = _only_scan(Path(image), mask, in_template, stripped)

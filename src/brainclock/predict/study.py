@@ -50,8 +50,8 @@ class _Visit:
 
 
 def read_study(
-    predictions: Path,
-    participants: Path,
+    predictions: str | Path,
+    participants: str | Path,
     *,
     variables: Sequence[str] = (),
     group: str | None = None,
@@ -65,9 +65,9 @@ def read_study(
 
     Parameters
     ----------
-    predictions : Path
+    predictions : str or Path
         TSV or CSV with ``participant_id`` and ``column``, ours or anybody's.
-    participants : Path
+    participants : str or Path
         A row a person, or a row a visit, with group, scores and covariates.
     variables : sequence of str
         Scores, covariates and volumes, columns of ``participants`` or else of ``predictions``. ``age``,
@@ -84,7 +84,14 @@ def read_study(
     InputError
         A table cannot be read or joined, a prediction or an age is none, or nobody is left. A variable that
         cannot be read is a problem of its own and stops nothing.
+
+    Examples
+    --------
+    >>> read = brainclock.read_study("predictions.tsv", "participants.tsv", variables=["mmse"])
+    >>> read.counts["people"], sorted(set(read.study.group))
+    (60, ['AD', 'HC'])
     """
+    predictions, participants = Path(predictions), Path(participants)
     if columns not in COLUMN_MAPS:
         raise InputError("--columns", columns, f"one of {', '.join(COLUMN_MAPS)}", "Choose one.")
     named = COLUMN_MAPS[columns]

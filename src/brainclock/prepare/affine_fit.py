@@ -1,7 +1,7 @@
 """Fit an affine map to one scale of a brain: Gauss-Newton with the intensities fitted alongside.
 
 The template T at points x is predicted from the scan I at A (x - c) + t by a linear model of intensity
-(span of 1, I, I², I x, I y, I z: contrast and bias field drop out), and map and model are improved in
+(span of 1, I, I x, I y, I z: brightness, contrast and what is left of a bias field drop out), and map and model are improved in
 one joint least squares (variable projection; Golub & Pereyra 1973, doi:10.1137/0710036), damped as by
 Levenberg and Marquardt.
 """
@@ -72,7 +72,7 @@ def fit_affine(
     similarity : bool
         Only turn, scale alike along all axes and shift (7 unknowns); else all 12.
     rich : bool
-        Intensity model of 6 terms; else of 2 (1, I), which cannot go astray far from the answer.
+        Intensity model of 5 terms; else of 2 (1, I), which cannot go astray far from the answer.
     tolerance_mm : float
         Stop when a step moves no corner of a 140 mm cube by more.
     iterations : int
@@ -125,7 +125,7 @@ def _evaluate(
     place = scale.points / np.float32(_LENGTH_MM)
     columns = [np.ones_like(image), image]
     if rich:
-        columns += [image**2, image * place[:, 0], image * place[:, 1], image * place[:, 2]]
+        columns += [image * place[:, 0], image * place[:, 1], image * place[:, 2]]
     basis = np.stack(columns, axis=1)
     weight = np.ones_like(image)
     for _ in range(1 if np.isinf(softness) else 3):  # reweighted: what sticks out tells less each time
@@ -141,7 +141,7 @@ def _evaluate(
             weight = (1 / (1 + squares / softness**2) ** 2).astype(np.float32)
     slope = np.full_like(image, beta[1])
     if rich:
-        slope += np.float32(2 * beta[2]) * image + place @ beta[3:].astype(np.float32)
+        slope += place @ beta[2:].astype(np.float32)
     return _State(
         cost=float(robust.mean()),
         slope=float(slope.mean()),

@@ -64,6 +64,18 @@ def prepare_volume(
         A gate refused it; the reason and the figures are in the exception.
     InputError
         The mask does not lie on the voxels of the scan.
+
+    Examples
+    --------
+    With the settings of a model, since every model wants its own:
+
+    >>> loaded = brainclock.load_model()
+    >>> head = brainclock.simulate_head(1, age=60.0, spacing_mm=4.0)
+    >>> prepared = brainclock.prepare_volume(head, loaded.card.settings.prepare)
+    >>> prepared.data.shape == prepared.grid.shape
+    True
+    >>> sorted(prepared.quality)[:2]
+    ['axis_scale_max', 'axis_scale_min']
     """
     figures: quality.Figures = {}
     quality.check_voxels(volume, settings.gates, figures)

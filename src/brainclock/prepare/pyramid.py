@@ -12,7 +12,7 @@ from numpy import ndarray
 from brainclock.prepare.template import PSF_VARIANCE_MM2, load_template
 
 #: Width of the rim of zeros around the template brain that is compared too: it carries size and place.
-_RIM_MM = 6.0
+_RIM_MM = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from brainclock.prepare.template import load_template
 #: Spacing and blur (mm) of the scales.
 _SCALES = ((8, 6.4), (4, 3.2), (2, 2.0))
 #: Residuals beyond this, in units of the template's intensity, hardly count.
-_SOFTNESS = 0.2
+_SOFTNESS = 0.4
 _START_DEGREES = 30.0
 #: Front to back, top to bottom, and both.
 _FLIPS = ((1.0, -1.0, 1.0), (1.0, 1.0, -1.0), (1.0, -1.0, -1.0))

@@ -53,6 +53,12 @@ def simulate_head(seed: int, *, age: float | None = None, spacing_mm: Spacing = 
     ------
     InputError
         The age is not between 18 and 95 years, or the spacing not between 0.5 and 10 mm.
+
+    Examples
+    --------
+    >>> head = brainclock.simulate_head(1, age=60.0, spacing_mm=4.0)
+    >>> head.spacing_mm
+    (4.0, 4.0, 4.0)
     """
     site = Site(name="simulated", spacing_mm=_steps(spacing_mm), noise=0.03)
     brain = _brain(seed, age)

@@ -72,6 +72,15 @@ def analyse_gap(study: Study, plan: GapPlan) -> GapAnalysis:
     ------
     InputError
         Nobody has a known group.
+
+    Examples
+    --------
+    >>> read = brainclock.read_study("predictions.tsv", "participants.tsv", variables=["mmse", "sex"])
+    >>> plan = brainclock.GapPlan(severity=("mmse",), covariates=("age", "sex"), resamples=200)
+    >>> analysis = brainclock.analyse_gap(read.study, plan)
+    >>> difference = next(f for f in analysis.findings if f.measure == "difference (years)")
+    >>> difference.group, difference.low < difference.value < difference.high
+    ('AD − HC', True)
     """
     sizes = Counter(group for group in study.group if group != UNKNOWN)
     if not sizes:

@@ -28,6 +28,11 @@ class GapPlan:
         Of the intervals.
     resamples, seed : int
         Of the bootstrap.
+
+    Examples
+    --------
+    >>> brainclock.GapPlan(severity=("mmse",), volumes=("brain_ml",)).covariates
+    ('age', 'age²', 'sex', 'site')
     """
 
     controls: str = "HC"

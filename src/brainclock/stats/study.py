@@ -34,6 +34,18 @@ class Study:
         Scores, covariates and volumes by name; NaN where unknown.
     categories : mapping of str to tuple of str
         Sex, site and their like; ``n/a`` where unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> study = brainclock.Study(
+    ...     people=("sub-01", "sub-02"),
+    ...     predicted_age=np.array([61.0, 75.0]),
+    ...     age=np.array([60.0, 68.0]),
+    ...     group=("HC", "AD"),
+    ... )
+    >>> study.gap.tolist()
+    [1.0, 7.0]
     """
 
     people: tuple[str, ...]

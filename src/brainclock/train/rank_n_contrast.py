@@ -54,9 +54,14 @@ def rank_n_contrast(
 
     Examples
     --------
+    >>> import torch
     >>> ages = torch.tensor([20.0, 40.0, 60.0, 80.0])
-    >>> round(rank_n_contrast(ages[:, None] / 20, ages).item(), 6)
+    >>> in_order = ages[:, None] / 20
+    >>> round(brainclock.rank_n_contrast(in_order, ages).item(), 6)
     0.511731
+    >>> mixed_up = in_order[[2, 0, 3, 1]]
+    >>> bool(brainclock.rank_n_contrast(mixed_up, ages) > 0.511731)
+    True
     """
     if not temperature > 0:
         raise InputError("temperature", temperature, "a number above 0", "The published value is 2.")
@@ -101,7 +106,22 @@ def loss_bounds(ages: Shaped[Tensor, " n"]) -> tuple[float, float]:
 
 
 class RankNContrast(nn.Module):
-    """`rank_n_contrast` as a module."""
+    """`rank_n_contrast` as a module.
+
+    Parameters
+    ----------
+    temperature : float
+        τ, in units of distance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> embeddings = torch.randn(8, 16, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    >>> ages = torch.linspace(20, 80, 8)
+    >>> brainclock.RankNContrast(temperature=2.0)(embeddings, ages).backward()
+    >>> embeddings.grad.shape
+    torch.Size([8, 16])
+    """
 
     def __init__(self, temperature: float = 2.0) -> None:
         super().__init__()

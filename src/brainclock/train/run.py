@@ -36,7 +36,7 @@ WORK = ".work"
 
 def train(
     scans: Sequence[Scan],
-    out: Path,
+    out: str | Path,
     settings: RunSettings,
     *,
     name: str | None = None,
@@ -49,7 +49,7 @@ def train(
     ----------
     scans : sequence of Scan
         With ages; people whose group is not HC do not train.
-    out : Path
+    out : str or Path
         The model folder: the model itself, ``run.json`` (settings, versions, what each scan was made from,
         and which were left out), ``metrics.tsv`` (a row an epoch; of an ensemble ``metrics_fold-0.tsv`` and
         so on), ``validation.tsv`` (ages of the people held out) and ``train.log``.
@@ -67,7 +67,15 @@ def train(
         The encoder does not fit the grid, or blocks the objective.
     OutputError
         The folder cannot be written.
+
+    Examples
+    --------
+    >>> scans = brainclock.find_scans(["BIDS_DATASET"])
+    >>> folder = brainclock.train(scans, "my-model", brainclock.load_settings("run.toml"))
+    >>> brainclock.predict(scans[0].path, folder).status
+    'ok'
     """
+    out = Path(out)
     name = name or out.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError("name of the model", repr(name), "letters, digits, . _ -", "Give one with --name.")

@@ -23,7 +23,6 @@ from tiny_model import GRID, build_model_folder, write_brain
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
-PAGES = ("index", "preparation", "predicting", "model_folder", "rank_n_contrast")
 #: Measures whose limits are no settings: none, or fixed.
 FREE = {"rotation_degrees": "", "template_in_view": "", "mirror_margin": "at least 0"}
 
@@ -165,32 +164,6 @@ def test_what_is_refused_is_said_so(shipped: Path) -> None:
     refused("another format", card, text.replace('"format": 2', '"format": 1').encode())
     with pytest.raises(ModelError, match=said["no such folder or name"]):
         models.load_model(shipped / "nothing")
-
-
-def blocks() -> list[tuple[str, int, str]]:
-    found = []
-    for name in PAGES:
-        codes = re.findall(r"```python\n(.*?)```", page(name), flags=re.DOTALL)
-        found += [(name, number, code) for number, code in enumerate(codes)]
-    return found
-
-
-@pytest.mark.parametrize(
-    ("name", "code"), [pytest.param(name, code, id=f"{name}-{number}") for name, number, code in blocks()]
-)
-def test_code_on_the_pages_runs(
-    name: str, code: str, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_brain(tmp_path / "BIDS_DATASET", "sub-01_space-MNI152NLin2009aSym", 1)
-    values: dict[str, object] = {}
-    exec(compile(code, f"{name}.md", "exec"), values)  # noqa: S102  our own page
-    if "losses" in values:
-        assert values["losses"][-1] < values["losses"][0] - 0.5
-    if "predictions" in values:
-        assert values["predictions"][0].brain_age.status == "ok"
-    if "answer" in values:
-        assert values["answer"].status == "ok"
 
 
 def test_pages_named_in_the_source_exist() -> None:
