@@ -10,7 +10,9 @@ import pytest
 
 from brainclock.io.scan import Scan
 from brainclock.io.tables import write_table
+from brainclock.predict.brain_age import BrainAge
 from brainclock.predict.embedding import write_embeddings
+from brainclock.predict.predictions import Prediction
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "gap_analysis.md"
 CODE = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -39,13 +41,12 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"participant_id": name, "predicted_age": age[i] + gap[i]} for i, name in enumerate(people)]
     write_table(tmp_path / "RESULTS" / "predictions.tsv", rows, list(rows[0]))
     own = rng.normal(0, 1, (80, 30)) + np.where(np.arange(30) < 10, 0.8, 0) * ill[:, None]
-    scans = [
-        Scan(f"{name}_ses-{visit}", name, Path("a.nii"), f"ses-{visit}")
-        for name in people
-        for visit in (1, 2)
-    ]
-    embeddings = [(own[i // 2] + rng.normal(0, 0.3, 30)).astype(np.float32) for i in range(160)]
-    write_embeddings(tmp_path / "RESULTS", embeddings, scans, [None] * 160, "tiny-1+00000000")
+    predictions = []
+    for i, visit in ((i, visit) for i in range(80) for visit in (1, 2)):
+        scan = Scan(f"{people[i]}_ses-{visit}", people[i], Path("a.nii"), f"ses-{visit}")
+        embedding = (own[i] + rng.normal(0, 0.3, 30)).astype(np.float32)
+        predictions.append(Prediction(scan, BrainAge(70.0, "ok", None), None, embedding))
+    write_embeddings(tmp_path / "RESULTS", predictions, "tiny-1+00000000")
 
 
 @pytest.mark.usefixtures("results")
