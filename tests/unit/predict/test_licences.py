@@ -14,6 +14,9 @@ def package(folder: Path, name: str, metadata: str, files: tuple[str, ...] = ())
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}")
+    for file in files:
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).touch()
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
     return PathDistribution(info)
 
