@@ -34,8 +34,8 @@ def on_model_grid(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "
     """Return the map on the model grid; the sum of all voxels is that of the map."""
     if age_map.values.shape == prepared.grid.shape and age_map.lattice == Lattice():
         return age_map.values
-    target = _Target(prepared.grid.shape, np.eye(4), prepared.grid.shape)
-    return _spread(age_map.values, age_map.lattice, target)
+    shape = prepared.grid.shape
+    return on_lattice(age_map.values, age_map.lattice, shape, Lattice(), shape)
 
 
 def on_scan(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "a b c"] | None:
@@ -70,9 +70,27 @@ def on_lattice(
     grid : tuple of 3 int
         Shape of the model grid.
     """
-    to_grid = np.diag([*finer.step, 1.0])
-    to_grid[:3, 3] = finer.start
-    return _spread(values, lattice, _Target(shape, to_grid, grid))
+    for axis in range(3):
+        places = finer.start[axis] + finer.step[axis] * np.arange(shape[axis])
+        dealt = _dealt(values.shape[axis], lattice.start[axis], lattice.step[axis], places, grid[axis])
+        values = np.moveaxis(np.tensordot(dealt, values, axes=(1, axis)), 0, axis)
+    return values
+
+
+def _dealt(
+    count: int, start: float, step: float, places: Float64[ndarray, " n"], size: int
+) -> Float64[ndarray, "n count"]:
+    """Return, for one axis, which part of each lattice voxel's share goes to each target voxel.
+
+    All lies along the axes of the model grid, so the weights of a target voxel are products over the axes.
+    Columns add up to 1. ``places`` are those of the target in voxels of the model grid, which has ``size``.
+    """
+    along = np.clip((places - start) / step, 0, count - 1)
+    weights = np.maximum(0, 1 - np.abs(along[:, None] - np.arange(count)))
+    weights[(places < -0.5) | (places > size - 0.5)] = 0
+    missed = np.flatnonzero(weights.sum(axis=0) == 0)
+    weights[np.abs(places[:, None] - (start + step * missed)).argmin(axis=0), missed] = 1
+    return np.asarray(weights / weights.sum(axis=0))
 
 
 def shares_by_label(
