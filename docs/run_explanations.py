@@ -1,11 +1,11 @@
 """Make the figures from which docs/make_explanations.py writes docs/explanations.md.
 
-``python docs/run_explanations.py ageing REFERENCE [--model NAME]``: what maps of healthy people say of ageing,
-from what ``brainclock reference`` made of these people. Means alone.
+``python docs/run_explanations.py ageing REFERENCE [--model NAME]``: what maps of healthy people say of
+ageing, from what ``brainclock reference`` made of these people. Means alone.
 
-``python docs/run_explanations.py networks DATASET WORK [--seeds N]``: networks trained by Rank-N-Contrast and by
-L1 on four fifths of the healthy people, and one on their ages dealt out at random; maps of the others. WORK
-keeps looks and checkpoints.
+``python docs/run_explanations.py networks DATASET WORK [--seeds N]``: networks trained by Rank-N-Contrast and
+by L1 on four fifths of the healthy people, and one on their ages dealt out at random; maps of the others.
+WORK keeps looks and checkpoints.
 
 ``python docs/run_explanations.py retests DATASET --model NAME``: people who were scanned twice.
 
@@ -212,14 +212,8 @@ def _measure(
 ) -> dict[str, Any]:
     """Return the measures of nuance: means over scans and seeds."""
     regions = default_regions(scans[0].grid)
-    each = [
-        {
-            **asdict(nuance(values, scan.mask, scan.grid.spacing_mm)),
-            "regions_for_80": _regions_for(values, regions, scan),
-        }
-        for one in maps
-        for values, scan in zip(one, scans, strict=True)
-    ]
+    each = [[_nuance(values, regions, scan) for values, scan in zip(one, scans, strict=True)] for one in maps]
+    by_seed = {name: [float(np.nanmean([f[name] for f in one])) for one in each] for name in each[0][0]}
     seeds = [
         likeness(a, b, scan.mask).spearman
         for one, other in combinations(maps, 2)
@@ -238,7 +232,8 @@ def _measure(
         strict=True,
     )
     return {
-        **{name: float(np.nanmean([found[name] for found in each])) for name in each[0]},
+        **{name: float(np.mean(found)) for name, found in by_seed.items()},
+        "by_seed": by_seed,
         "seeds_alike": float(np.mean(seeds)) if seeds else None,
         "people_alike": float(np.mean(people)),
         "retest_profile": float(np.mean(within)),
@@ -246,8 +241,10 @@ def _measure(
     }
 
 
-def _regions_for(values: np.ndarray, regions: Regions, scan: PreparedScan) -> int:
-    return regions_for([share.absolute_share for share in share_by_region(values, regions, scan)])
+def _nuance(values: np.ndarray, regions: Regions, scan: PreparedScan) -> dict[str, float]:
+    shares = [share.absolute_share for share in share_by_region(values, regions, scan)]
+    found = asdict(nuance(values, scan.mask, scan.grid.spacing_mm))
+    return {**found, "regions_for_80": float(regions_for(shares))}
 
 
 def _shares(maps: Sequence[np.ndarray], regions: Regions, scans: Sequence[PreparedScan]) -> np.ndarray:
