@@ -12,7 +12,7 @@ times gradient, is a first-order statement and adds up to nothing in particular.
 
 Where the model also reads means over blocks of what it sees, that part of the age is linear in each voxel of
 the channels: the voxel has a share, weight times value, in closed form. The shares of the layer are spread
-over these finer voxels, and the sum of both is kept.
+over those of these finer voxels that hold brain, for outside of it there is nothing to see; the sum is kept.
 
 The age of an ensemble is the mean of its members' ages, and the age of a member that sees the mirror
 image as well is the mean of both: so is the map, the shares of the mirror image mirrored back.
@@ -34,6 +34,7 @@ from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.explain.layers import ages_from, check_layer, features_at, last_layer, lattice_of, resting
 from brainclock.explain.spread import on_lattice
 from brainclock.model.brain_age_model import BrainAgeModel
+from brainclock.model.channels import block_mean
 from brainclock.model.ensemble import Ensemble
 
 METHOD = "grad-ram"
@@ -90,7 +91,8 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
             of_blocks = float(shares.sum())
             fine = _lattice_of_channels(model)
             shape = (shares.shape[0], shares.shape[1], shares.shape[2])
-            values = on_lattice(values, lattice, shape, fine, model.grid.shape) + shares
+            brain = _brain_in_channels(model, volume)
+            values = on_lattice(values, lattice, shape, fine, model.grid.shape, brain) + shares
             lattice = fine
     return AgeMap(
         values=values,
@@ -184,6 +186,12 @@ def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 c i j k"]) -> Fl
     for axis in (1, 2, 3):
         blocks = blocks.repeat_interleave(side, axis).narrow(axis, 0, images.shape[1 + axis])
     return (blocks * images[0].double()).sum(0).cpu().numpy()
+
+
+def _brain_in_channels(model: Ensemble, volume: Float[Tensor, "1 1 x y z"]) -> Float64[ndarray, "i j k"]:
+    """Return the part of each voxel of the channels that is brain."""
+    brain = block_mean((volume > 0).to(volume.dtype), model.settings.channels.pool)
+    return np.asarray(brain[0, 0].double().cpu().numpy())
 
 
 def _lattice_of_channels(model: Ensemble) -> Lattice:

@@ -7,7 +7,7 @@ afterwards. Beyond the outermost centres the outermost voxels go on to the borde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,6 +17,9 @@ from numpy import ndarray
 
 from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.prepare.prepared import PreparedScan
+
+#: A share of which a smaller part would reach the brain is not squeezed into it.
+_LEAST_REACH = 0.05
 
 _Corners = tuple[Int[ndarray, " m"], list[tuple[Int[ndarray, " m"], Float64[ndarray, " m"]]]]
 
@@ -56,6 +59,7 @@ def on_lattice(
     shape: tuple[int, int, int],
     finer: Lattice,
     grid: tuple[int, int, int],
+    within: Float64[ndarray, "a b c"] | None = None,
 ) -> Float64[ndarray, "a b c"]:
     """Return a map on a finer lattice, with the same sum.
 
@@ -69,11 +73,28 @@ def on_lattice(
     finer : Lattice
     grid : tuple of 3 int
         Shape of the model grid.
+    within : ndarray of float64, shape (a, b, c), or None
+        How much each finer voxel may take, 0 to 1. A share that hardly reaches any such voxel (less
+        than a twentieth of it) is spread as without.
     """
+    dealt = []
     for axis in range(3):
         places = finer.start[axis] + finer.step[axis] * np.arange(shape[axis])
-        dealt = _dealt(values.shape[axis], lattice.start[axis], lattice.step[axis], places, grid[axis])
-        values = np.moveaxis(np.tensordot(dealt, values, axes=(1, axis)), 0, axis)
+        dealt.append(_dealt(values.shape[axis], lattice.start[axis], lattice.step[axis], places, grid[axis]))
+    if within is None:
+        return _along_axes(dealt, values)
+    reach = _along_axes([one.T for one in dealt], within)
+    seen = reach >= _LEAST_REACH
+    inside = np.divide(values, reach, out=np.zeros_like(values), where=seen)
+    return np.asarray(within * _along_axes(dealt, inside) + _along_axes(dealt, np.where(seen, 0, values)))
+
+
+def _along_axes(
+    matrices: Sequence[Float64[ndarray, "_ _"]], values: Float64[ndarray, "i j k"]
+) -> Float64[ndarray, "a b c"]:
+    """Multiply each axis by its matrix."""
+    for axis, matrix in enumerate(matrices):
+        values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
     return values
 
 

@@ -42,10 +42,18 @@ def test_blocks_have_their_shares(blocks: int, mirror: bool, volume: torch.Tenso
         for member in model.members:
             member.blocks.weight.zero_()
     without = grad_ram(model, volume)
-    assert found.lattice == without.lattice
+    assert found.lattice == without.lattice == Lattice()
     change = age - float(model(volume)[0])
     assert (found.values - without.values).sum() == pytest.approx(change, abs=1e-3)
     assert without.total == pytest.approx(float(model(volume)[0]) - 45.0, abs=1e-3)
+
+
+def test_what_a_coarse_layer_has_goes_into_the_brain(volume: torch.Tensor) -> None:
+    model = make_model(blocks=4)
+    found = grad_ram(model, volume)
+    assert found.total == pytest.approx(float(model(volume)[0]) - 45.0, abs=1e-3)
+    outside = volume[0, 0].numpy() == 0
+    assert np.abs(found.values[outside]).sum() < 1e-9 * np.abs(found.values).sum()
 
 
 @pytest.mark.parametrize("layer", [None, "block1"])
