@@ -34,7 +34,6 @@ from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.explain.layers import ages_from, check_layer, features_at, last_layer, lattice_of, resting
 from brainclock.explain.spread import on_lattice
 from brainclock.model.brain_age_model import BrainAgeModel
-from brainclock.model.channels import block_mean
 from brainclock.model.ensemble import Ensemble
 
 METHOD = "grad-ram"
@@ -91,8 +90,8 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
             of_blocks = float(shares.sum())
             fine = _lattice_of_channels(model)
             shape = (shares.shape[0], shares.shape[1], shares.shape[2])
-            brain = _brain_in_channels(model, volume)
-            values = on_lattice(values, lattice, shape, fine, model.grid.shape, brain) + shares
+            seen = (images[0] != 0).any(0).double().cpu().numpy()  # outside of the brain all is 0
+            values = on_lattice(values, lattice, shape, fine, model.grid.shape, seen) + shares
             lattice = fine
     return AgeMap(
         values=values,
@@ -186,12 +185,6 @@ def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 c i j k"]) -> Fl
     for axis in (1, 2, 3):
         blocks = blocks.repeat_interleave(side, axis).narrow(axis, 0, images.shape[1 + axis])
     return (blocks * images[0].double()).sum(0).cpu().numpy()
-
-
-def _brain_in_channels(model: Ensemble, volume: Float[Tensor, "1 1 x y z"]) -> Float64[ndarray, "i j k"]:
-    """Return the part of each voxel of the channels that is brain."""
-    brain = block_mean((volume > 0).to(volume.dtype), model.settings.channels.pool)
-    return np.asarray(brain[0, 0].double().cpu().numpy())
 
 
 def _lattice_of_channels(model: Ensemble) -> Lattice:
