@@ -10,8 +10,10 @@ import pytest
 
 from brainclock.cli.main import main
 from brainclock.config import Grid
+from brainclock.explain.reference import load_reference
 from brainclock.io.nifti import read_volume, write_volume
 from brainclock.io.tables import read_table
+from brainclock.model.folder import load_model
 from tiny_model import build_model_folder, write_brain
 
 GRID = Grid.box((32, 36, 32), (6.0, 6.0, 6.0), (0.0, -17.0, 5.0))
@@ -229,3 +231,26 @@ def test_a_reference_needs_people(
     words = ["reference", str(one), "-o", str(tmp_path / "out"), "--model", str(model), "--quiet"]
     assert main(words) == 2
     assert "0 healthy people with an age, expected 10 or more" in capsys.readouterr().err
+
+
+def test_people_who_trained_are_read_by_the_member_that_has_not_seen_them(
+    brains: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = build_model_folder(tmp_path / "three", grid=GRID, members=3)
+    words = ["reference", str(brains), "--model", str(model), "--template-space", "--quiet"]
+    assert main([*words, "-o", str(tmp_path / "all")]) == 0
+    table = tmp_path / "validation.tsv"
+
+    def build(fold: int | str) -> int:
+        lines = [f"sub-{number:02}\t{fold}" for number in range(PEOPLE)]
+        table.write_text("key\tfold\n" + "\n".join(lines) + "\n")
+        return main([*words, "-o", str(tmp_path / f"by-{fold}"), "--held-out", str(table)])
+
+    assert [build(fold) for fold in range(3)] == [0, 0, 0]
+    sha = load_model(model).card.weights_sha256
+    everybody = load_reference(tmp_path / "all", sha)
+    each = [load_reference(tmp_path / f"by-{fold}", sha) for fold in range(3)]
+    assert np.allclose(np.mean([one.trend for one in each], axis=0), everybody.trend, atol=1e-9)
+    assert not np.allclose(each[0].trend, each[1].trend, atol=1e-3)
+    assert build(3) == 2
+    assert "fold 3, expected columns key and fold, folds below 3" in capsys.readouterr().err

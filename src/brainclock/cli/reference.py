@@ -25,6 +25,13 @@ def reference_command(
         str | None,
         typer.Option(help="Name of a shipped model, or a model folder.", show_default="whole-brain"),
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The validation.tsv of the training, if these people trained the model: each is read by the "
+            "member that has not seen that person."
+        ),
+    ] = None,
     ages: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +52,9 @@ def reference_command(
     from brainclock.io.find import find_scans
 
     scans = find_scans(inputs, in_template=template_space, participants=ages, output=output)
-    found = build_reference(scans, output, model=model, seed=seed, workers=workers, scheduler=scheduler)
+    found = build_reference(
+        scans, output, model=model, held_out=held_out, seed=seed, workers=workers, scheduler=scheduler
+    )
     youngest, oldest = found.ages
     typer.echo(f"{found.people} healthy people of {youngest:.0f} to {oldest:.0f} years.")
     typer.echo(output / "reference.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from brainclock.explain.grad_ram import grad_ram
 from brainclock.explain.reference import FEWEST, Reference, fit_reference, save_reference
 from brainclock.io.cells import is_healthy
 from brainclock.io.scan import Scan
+from brainclock.io.tables import read_table
+from brainclock.model.ensemble import Ensemble
 from brainclock.prepare.chain import prepare_scan
 from brainclock.prepare.scans import check_keys
 
@@ -31,6 +33,7 @@ def build_reference(
     out: Path,
     *,
     model: str | None = None,
+    held_out: Path | None = None,
     seed: int = 1,
     workers: int = 1,
     scheduler: str | None = None,
@@ -39,8 +42,8 @@ def build_reference(
     """Fit the reference of a model to scans of healthy people and write it.
 
     The first scan of each healthy person of known age counts; one that cannot be prepared is left out and
-    logged. People who trained the model fit it better than others do: give it others, where
-    there are enough.
+    logged. People who trained a model fit it better than others do, so what it expects of them is not what it
+    expects of others. Give it others, or say by ``held_out`` which member has not seen whom.
 
     Parameters
     ----------
@@ -50,6 +53,9 @@ def build_reference(
         Folder; may be the model's own.
     model : str or None
         Name of a shipped model or a model folder.
+    held_out : Path or None
+        The ``validation.tsv`` of the training: the map of each scan in it is that of the one member that did
+        not train on this person.
     seed : int
         Of the bootstrap.
     workers, scheduler, progress
@@ -58,7 +64,7 @@ def build_reference(
     Raises
     ------
     InputError
-        Fewer than 10 people are left, or all are of one age.
+        Fewer than 10 people are left, all are of one age, or ``held_out`` is of another model.
     ModelError
         The model cannot be loaded.
     OutputError
@@ -75,8 +81,12 @@ def build_reference(
         raise InputError("reference", found, f"{FEWEST} or more", "Give more healthy people.")
     loaded = load(model)
     people = list(first.values())
+    members = {} if held_out is None else _members(held_out, len(loaded.model.members))
+    unseen = sum(scan.key in members for scan in people)
+    if held_out is not None:
+        logger.info("%d of %d people are mapped by the member that has not seen them.", unseen, len(people))
     outcomes = map_scans(
-        partial(_found, model=model),
+        partial(_found, model=model, members=members),
         people,
         key=lambda scan: scan.key,
         workers=workers,
@@ -105,9 +115,25 @@ def _good(
             yield scan.age, *outcome.value
 
 
-def _found(scan: Scan, *, model: str | None) -> _Found:
-    """Return the prepared intensity and the Grad-RAM map of one scan."""
+def _found(scan: Scan, *, model: str | None, members: Mapping[str, int]) -> _Found:
+    """Return the prepared intensity and the Grad-RAM map of one scan, by one member or by all."""
     loaded = load(model)
     prepared = prepare_scan(scan, loaded.card.settings.prepare)
     volume = torch.from_numpy(prepared.data)[None, None]
-    return prepared.data, grad_ram(loaded.model, volume).values
+    asked = loaded.model
+    if scan.key in members:
+        asked = Ensemble(asked.settings, [asked.members[members[scan.key]]])
+    return prepared.data, grad_ram(asked, volume).values
+
+
+def _members(path: Path, count: int) -> dict[str, int]:
+    """Return which member held out which scan, by key; raises `InputError`."""
+    found: dict[str, int] = {}
+    for row in read_table(path):
+        fold = row.get("fold") or ""
+        if not row.get("key") or not fold.isdigit() or int(fold) >= count:
+            expected = f"columns key and fold, folds below {count}"
+            fix = "Give the validation.tsv that brainclock train wrote beside this model."
+            raise InputError(row.where(), f"fold {fold or 'n/a'}", expected, fix)
+        found[row["key"]] = int(fold)
+    return found

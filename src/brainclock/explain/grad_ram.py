@@ -10,8 +10,9 @@ the rectification that Grad-CAM adds and that would hide what looks younger, Gra
 age (Selvaraju et al. 2017, arXiv:1610.02391). At an earlier layer the same expression, activation
 times gradient, is a first-order statement and adds up to nothing in particular.
 
-Where the model also reads means over blocks of what it sees, each block has its share as well, in closed
-form. Layer and blocks go onto whichever of their two lattices is finer, and the sum of both is kept.
+Where the model also reads means over blocks of what it sees, that part of the age is linear in each voxel of
+the channels: the voxel has a share, weight times value, in closed form. The shares of the layer are spread
+over those of these finer voxels that hold brain, for outside of it there is nothing to see; the sum is kept.
 
 The age of an ensemble is the mean of its members' ages, and the age of a member that sees the mirror
 image as well is the mean of both: so is the map, the shares of the mirror image mirrored back.
@@ -19,7 +20,6 @@ image as well is the mean of both: so is the map, the shares of the mirror image
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -86,11 +86,13 @@ def grad_ram(model: Ensemble, volume: Float[Tensor, "1 1 x y z"], layer: str | N
             values, lattice = _join(values, _mean_of(back), lattice, model.grid.shape[0])
         of_blocks = 0.0
         if model.settings.regressor.blocks:
-            blocks = _shares_of_blocks(model, images)
-            of_blocks = float(blocks.sum())
-            values, lattice = _on_the_finer(
-                (values, lattice), (blocks, _lattice_of_blocks(model)), model.grid.shape
-            )
+            shares = _shares_of_blocks(model, images)
+            of_blocks = float(shares.sum())
+            fine = _lattice_of_channels(model)
+            shape = (shares.shape[0], shares.shape[1], shares.shape[2])
+            seen = (images[0] != 0).any(0).double().cpu().numpy()  # outside of the brain all is 0
+            values = on_lattice(values, lattice, shape, fine, model.grid.shape, seen) + shares
+            lattice = fine
     return AgeMap(
         values=values,
         lattice=lattice,
@@ -169,30 +171,23 @@ def _dealt(places: Float64[ndarray, " n"], count: int) -> Float64[ndarray, "coun
     return dealt
 
 
-def _on_the_finer(
-    one: tuple[Float64[ndarray, "i j k"], Lattice],
-    other: tuple[Float64[ndarray, "a b c"], Lattice],
-    grid: tuple[int, int, int],
-) -> tuple[Float64[ndarray, "x y z"], Lattice]:
-    """Return the sum of two maps on the lattice with the smaller voxels."""
-    (coarse, coarse_lattice), (fine, lattice) = sorted(
-        (one, other), key=lambda found: math.prod(found[1].step), reverse=True
-    )
-    shape = (fine.shape[0], fine.shape[1], fine.shape[2])
-    return on_lattice(coarse, coarse_lattice, shape, lattice, grid) + fine, lattice
+def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 c i j k"]) -> Float64[ndarray, "i j k"]:
+    """Return the share of each voxel of the channels in what the members read off the blocks, years.
+
+    A mean over a block is linear in its voxels, so each has its own share. With ``encoder.mirror`` a voxel
+    counts in its block and in the one that it falls into when the brain is mirrored, half each.
+    """
+    side = model.settings.regressor.blocks
+    weights = torch.stack([member.blocks.weight[0] for member in model.members if member.blocks is not None])
+    blocks = weights.double().mean(0).reshape(-1, *model.members[0].block_shape) / side**3
+    if model.settings.encoder.mirror:
+        blocks = (blocks + blocks.flip(1)) / 2
+    for axis in (1, 2, 3):
+        blocks = blocks.repeat_interleave(side, axis).narrow(axis, 0, images.shape[1 + axis])
+    return (blocks * images[0].double()).sum(0).cpu().numpy()
 
 
-def _shares_of_blocks(model: Ensemble, images: Float[Tensor, "1 f i j k"]) -> Float64[ndarray, "a b c"]:
-    """Return the share of each block in the mean of the members' ages, over all channels, years."""
-    shares = torch.zeros(model.members[0].block_shape, dtype=torch.float64)
-    for member in model.members:
-        if member.blocks is not None:
-            each = member.blocks.weight[0].double() * member.block_means(images)[0].double()
-            shares += each.reshape(-1, *shares.shape).sum(0).cpu() / len(model.members)
-    return shares.numpy()
-
-
-def _lattice_of_blocks(model: Ensemble) -> Lattice:
-    """Return where the blocks are centred on the model grid."""
-    x, y, z = (float(pool * model.settings.regressor.blocks) for pool in model.settings.channels.pool)
+def _lattice_of_channels(model: Ensemble) -> Lattice:
+    """Return where the voxels of the channels are centred on the model grid."""
+    x, y, z = (float(block) for block in model.settings.channels.pool)
     return Lattice(((x - 1) / 2, (y - 1) / 2, (z - 1) / 2), (x, y, z))

@@ -96,7 +96,10 @@ def resting(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation mode with fixed weights, and afterwards back as it was."""
     training = [module for module in model.modules() if module.training]
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval().requires_grad_(False)
+    for module in training:
+        module.training = False
+    for parameter in learning:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ afterwards. Beyond the outermost centres the outermost voxels go on to the borde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,6 +17,9 @@ from numpy import ndarray
 
 from brainclock.explain.age_map import AgeMap, Lattice
 from brainclock.prepare.prepared import PreparedScan
+
+#: A share of which a smaller part would reach the brain is not squeezed into it.
+_LEAST_REACH = 0.05
 
 _Corners = tuple[Int[ndarray, " m"], list[tuple[Int[ndarray, " m"], Float64[ndarray, " m"]]]]
 
@@ -34,8 +37,8 @@ def on_model_grid(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "
     """Return the map on the model grid; the sum of all voxels is that of the map."""
     if age_map.values.shape == prepared.grid.shape and age_map.lattice == Lattice():
         return age_map.values
-    target = _Target(prepared.grid.shape, np.eye(4), prepared.grid.shape)
-    return _spread(age_map.values, age_map.lattice, target)
+    shape = prepared.grid.shape
+    return on_lattice(age_map.values, age_map.lattice, shape, Lattice(), shape)
 
 
 def on_scan(age_map: AgeMap, prepared: PreparedScan) -> Float64[ndarray, "a b c"] | None:
@@ -56,6 +59,7 @@ def on_lattice(
     shape: tuple[int, int, int],
     finer: Lattice,
     grid: tuple[int, int, int],
+    within: Float64[ndarray, "a b c"] | None = None,
 ) -> Float64[ndarray, "a b c"]:
     """Return a map on a finer lattice, with the same sum.
 
@@ -69,10 +73,45 @@ def on_lattice(
     finer : Lattice
     grid : tuple of 3 int
         Shape of the model grid.
+    within : ndarray of float64, shape (a, b, c), or None
+        How much each finer voxel may take, 0 to 1. A share that hardly reaches any such voxel (less
+        than a twentieth of it) is spread as without.
     """
-    to_grid = np.diag([*finer.step, 1.0])
-    to_grid[:3, 3] = finer.start
-    return _spread(values, lattice, _Target(shape, to_grid, grid))
+    dealt = []
+    for axis in range(3):
+        places = finer.start[axis] + finer.step[axis] * np.arange(shape[axis])
+        dealt.append(_dealt(values.shape[axis], lattice.start[axis], lattice.step[axis], places, grid[axis]))
+    if within is None:
+        return _along_axes(dealt, values)
+    reach = _along_axes([one.T for one in dealt], within)
+    seen = reach >= _LEAST_REACH
+    inside = np.divide(values, reach, out=np.zeros_like(values), where=seen)
+    return np.asarray(within * _along_axes(dealt, inside) + _along_axes(dealt, np.where(seen, 0, values)))
+
+
+def _along_axes(
+    matrices: Sequence[Float64[ndarray, "_ _"]], values: Float64[ndarray, "i j k"]
+) -> Float64[ndarray, "a b c"]:
+    """Multiply each axis by its matrix."""
+    for axis, matrix in enumerate(matrices):
+        values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+    return values
+
+
+def _dealt(
+    count: int, start: float, step: float, places: Float64[ndarray, " n"], size: int
+) -> Float64[ndarray, "n count"]:
+    """Return, for one axis, which part of each lattice voxel's share goes to each target voxel.
+
+    All lies along the axes of the model grid, so the weights of a target voxel are products over the axes.
+    Columns add up to 1. ``places`` are those of the target in voxels of the model grid, which has ``size``.
+    """
+    along = np.clip((places - start) / step, 0, count - 1)
+    weights = np.maximum(0, 1 - np.abs(along[:, None] - np.arange(count)))
+    weights[(places < -0.5) | (places > size - 0.5)] = 0
+    missed = np.flatnonzero(weights.sum(axis=0) == 0)
+    weights[np.abs(places[:, None] - (start + step * missed)).argmin(axis=0), missed] = 1
+    return np.asarray(weights / weights.sum(axis=0))
 
 
 def shares_by_label(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from brainclock.io.bids import derivative_path
 from brainclock.io.nifti import image_hash, read_volume, write_volume
 from brainclock.io.read import read_json
 from brainclock.io.scan import Scan
-from brainclock.prepare.prepared import PreparedScan
+from brainclock.prepare.prepared import OwnSpace, PreparedScan
 from brainclock.prepare.template import SPACE
 
 #: Where the sidecar keeps what `read_prepared` needs.
@@ -156,6 +156,8 @@ def read_prepared(path: Path) -> PreparedScan:
 def read_own(path: Path, settings: PrepareSettings) -> PreparedScan | None:
     """Return a scan that brainclock prepared before with these settings; None if it is another image.
 
+    Where the original's voxels lie is known from the mask that was written beside it, if that is still there.
+
     Raises
     ------
     InputError
@@ -168,7 +170,7 @@ def read_own(path: Path, settings: PrepareSettings) -> PreparedScan | None:
         expected = "the settings that are wanted now"
         fix = "Give the scan that it was made from; its JSON names it."
         raise InputError(str(path), "a scan prepared by brainclock with other settings", expected, fix)
-    return prepared
+    return replace(prepared, own=_read_own_space(path))
 
 
 def find_prepared(
@@ -199,6 +201,15 @@ def remove_prepared(scan: Scan, grid: Grid, out: Path) -> None:
         _sidecar(image).unlink(missing_ok=True)
     for transform in (files.to_template, files.to_scan):
         transform.unlink(missing_ok=True)
+
+
+def _read_own_space(path: Path) -> OwnSpace | None:
+    """Return the voxels of the scan that a prepared image was made from, from its mask there."""
+    mask_path = path.with_name(f"{path.name.split('_space-', 1)[0]}_desc-brain_mask.nii.gz")
+    if not mask_path.is_file():
+        return None
+    mask = read_volume(mask_path)
+    return OwnSpace(mask.data.shape, mask.affine, mask.data > 0, mask.affine)
 
 
 def _section(path: Path) -> dict[str, Any] | None:

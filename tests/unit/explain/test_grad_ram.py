@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainclock.errors import InputError
+from brainclock.explain.age_map import Lattice
 from brainclock.explain.grad_ram import grad_ram, shares_of_features
 from brainclock.explain.layers import ages_from, features_at, last_layer, layer_names
 from brainclock.model.ensemble import Ensemble
@@ -41,27 +42,38 @@ def test_blocks_have_their_shares(blocks: int, mirror: bool, volume: torch.Tenso
         for member in model.members:
             member.blocks.weight.zero_()
     without = grad_ram(model, volume)
-    assert found.lattice == without.lattice
+    assert found.lattice == without.lattice == Lattice()
     change = age - float(model(volume)[0])
     assert (found.values - without.values).sum() == pytest.approx(change, abs=1e-3)
     assert without.total == pytest.approx(float(model(volume)[0]) - 45.0, abs=1e-3)
 
 
-@pytest.mark.parametrize(("layer", "step"), [(None, 3.0), ("block1", 1.0)])
-def test_the_share_of_a_block_lies_where_the_block_is(
-    layer: str | None, step: float, volume: torch.Tensor
+def test_what_a_coarse_layer_has_goes_into_the_brain(volume: torch.Tensor) -> None:
+    model = make_model(blocks=4)
+    found = grad_ram(model, volume)
+    assert found.total == pytest.approx(float(model(volume)[0]) - 45.0, abs=1e-3)
+    outside = volume[0, 0].numpy() == 0
+    assert np.abs(found.values[outside]).sum() < 1e-9 * np.abs(found.values).sum()
+
+
+@pytest.mark.parametrize("layer", [None, "block1"])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_the_share_of_a_voxel_in_a_block_is_input_times_gradient(
+    mirror: bool, layer: str | None, volume: torch.Tensor
 ) -> None:
-    model = make_model((1, 1, 1), blocks=3, stem="s1", final_stride=1)
+    model = make_model((1, 1, 1), members=2, blocks=4, mirror=mirror, stem="s1", final_stride=1)
     with torch.no_grad():
-        model.members[0].regressor.weight.zero_()
-        model.members[0].blocks.weight.zero_()
-        model.members[0].blocks.weight.view(8, 10, 8)[2, 5, 4] = 5.0
+        for member in model.members:
+            member.regressor.weight.zero_()
+    images = model.members[0].see(volume).requires_grad_(True)
+    ages = [member.read_embeddings(member.encode(images.detach())) for member in model.members]
+    read = [member.read(member.encode(images), images) for member in model.members]
+    part = torch.stack(read).mean() - torch.stack(ages).mean()
+    (slope,) = torch.autograd.grad(part, images)
     found = grad_ram(model, volume, layer)
-    assert found.lattice.step == (step,) * 3
-    places = np.stack(np.meshgrid(*(np.arange(n) for n in found.values.shape), indexing="ij"), -1)
-    shares = found.values / found.total
-    middle = (places * shares[..., None]).sum((0, 1, 2)) * found.lattice.step + found.lattice.start
-    assert np.allclose(middle, [7.0, 16.0, 13.0], atol=1e-9)
+    assert found.lattice == Lattice(), "as fine as the channels"
+    assert np.allclose(found.values, (slope * images).detach().sum(1)[0], atol=1e-6)
+    assert np.abs(found.values).max() > 1e-3
 
 
 def test_it_is_the_naive_sum_over_cells_and_channels(volume: torch.Tensor) -> None:

@@ -72,12 +72,18 @@ def test_the_expected_map_is_the_regression_of_maps_on_age(reference: Reference)
     assert np.linalg.norm(drawn.std(0)) > 0.1
 
 
-def test_a_fine_map_has_no_more_modes_than_people() -> None:
+def test_a_fine_map_has_few_modes(monkeypatch: pytest.MonkeyPatch) -> None:
     people = [(age, data, np.kron(shares, np.ones((4, 4, 4)))) for age, data, shares in make_people()]
     fine = fit_reference(people, intercept=45.0, weights_sha256="a" * 64)
     assert fine.trend.shape == (3, 12, 16, 12)
     assert fine.modes.shape == (PEOPLE, 12 * 16 * 12)
     assert fine.residual_root.shape == (PEOPLE, PEOPLE)
+    monkeypatch.setattr("brainclock.explain.reference._MODES", 12)
+    fewer = fit_reference(people, intercept=45.0, weights_sha256="a" * 64)
+    assert fewer.modes.shape == (12, 12 * 16 * 12)
+    assert np.allclose(fewer.trend, fine.trend), "what the gap adds up by does not depend on modes"
+    everywhere = np.ones((1, 12 * 16 * 12))
+    assert 0.5 * fine.healthy_sd(everywhere) < fewer.healthy_sd(everywhere) < fine.healthy_sd(everywhere)
 
 
 def test_the_gap_map_sums_to_the_difference_from_the_expected_age(

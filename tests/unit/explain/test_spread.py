@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brainclock.explain.age_map import AgeMap, Lattice
-from brainclock.explain.spread import on_model_grid, on_scan, shares_by_label
+from brainclock.explain.spread import on_lattice, on_model_grid, on_scan, shares_by_label
 from brainclock.prepare.prepared import OwnSpace, PreparedScan
 from tiny_model import GRID
 
@@ -50,6 +50,22 @@ def test_an_even_map_stays_even_and_a_share_stays_in_its_place(prepared: Prepare
     assert centre[0] == pytest.approx(11.5)
     assert abs(centre[1] - 19.5) < 1  # a neighbour's hat is cut by the border of the grid
     assert spread[12:, :, 16:].sum() == 0
+
+
+def test_shares_go_into_the_brain_unless_they_hardly_reach_it() -> None:
+    rng = np.random.default_rng(4)
+    coarse, grid = Lattice((1.5,) * 3, (4.0,) * 3), (16, 16, 16)
+    values = rng.normal(0, 2, (4, 4, 4))
+    brain = np.zeros(grid)
+    brain[:5] = 1.0
+    brain[5] = 0.5
+    found = on_lattice(values, coarse, grid, Lattice(), grid, brain)
+    free = on_lattice(values, coarse, grid, Lattice(), grid)
+    assert found.sum() == pytest.approx(values.sum(), abs=1e-9)
+    far = on_lattice(np.where(np.arange(4)[:, None, None] >= 2, values, 0), coarse, grid, Lattice(), grid)
+    assert np.allclose(found[9:], far[9:]), "planes 2 and 3 reach no brain and stay"
+    assert found[:6].sum() == pytest.approx(values[:2].sum() + far[:6].sum(), abs=1e-9)
+    assert np.allclose(on_lattice(values, coarse, grid, Lattice(), grid, np.ones(grid)), free)
 
 
 def test_a_map_on_the_grid_is_taken_as_it_is(prepared: PreparedScan) -> None:

@@ -15,7 +15,7 @@ from brainclock.io.scan import Scan
 from brainclock.io.volume import Volume
 from brainclock.prepare.chain import prepare_scan
 from brainclock.prepare.derivatives import read_own, read_prepared, write_prepared
-from brainclock.prepare.prepared import PreparedScan
+from brainclock.prepare.prepared import OwnSpace, PreparedScan
 
 SCAN = Scan(
     "sub-01_ses-2", "sub-01", Path("/somewhere/raw/sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz"), "ses-2"
@@ -109,6 +109,23 @@ def test_a_prepared_scan_is_taken_as_it_is(written: Path, prepared: PreparedScan
     again = prepare_scan(scan, PrepareSettings())
     assert again.data.tobytes() == prepared.data.tobytes()
     assert again.quality == prepared.quality
+
+
+def test_the_voxels_of_the_original_are_known_from_its_mask(prepared: PreparedScan, tmp_path: Path) -> None:
+    affine = np.array([[0, -1.5, 0, 20], [2, 0, 0, -9], [0, 0, 1, 4], [0, 0, 0, 1.0]])
+    brain = np.zeros((9, 8, 7), dtype=bool)
+    brain[2:6, 3:7, 1:4] = True
+    own = OwnSpace(brain.shape, affine, brain, affine)
+    path = write_prepared(replace(prepared, own=own), SCAN, INPUTS, tmp_path)
+    again = prepare_scan(Scan("sub-01", "sub-01", path, in_template=True, stripped=True), PrepareSettings())
+    assert again.own is not None
+    assert again.own.shape == brain.shape
+    np.testing.assert_allclose(again.own.affine, affine)
+    np.testing.assert_array_equal(again.own.mask(), brain)
+    path.with_name("sub-01_ses-2_desc-brain_mask.nii.gz").unlink()
+    bare = read_own(path, PrepareSettings())
+    assert bare is not None
+    assert bare.own is None
 
 
 def test_a_scan_prepared_otherwise_is_not_prepared_twice(written: Path) -> None:
