@@ -40,8 +40,8 @@ RANDOMISED = """## Maps of spoiled models
 
 A map that survives when the model's weights are exchanged at random shows the brain, not the model. The
 weights are spoiled from the regressor down, one layer more in each row; 1 is the same map, 0 no likeness.
-Absolute values stay alike for longer than signed ones, since the outline of the brain stays. Means over
-{scans} {whose}."""
+Absolute values of integrated gradients stay alike whatever the weights: they are weighted differences of
+this brain from the mean brain, and those stay. Means over {scans} {whose}."""
 FAITHFUL = """## Does the age move where the map says?
 
 Tissue of the mean brain of the same age is put in, in the order of the absolute map (deletion), or the
@@ -63,9 +63,9 @@ says how much healthy people of one age differ.
 NETWORKS = """## Rank-N-Contrast against L1
 
 The paper shows maps of both and calls those of Rank-N-Contrast more nuanced. Here the same network was
-trained {seeds} times with each ({steps} steps, {training} people of IXI, without the part that reads the
-image itself), and {looked_at} of the {held_out} people held out were mapped. Mean absolute error of those
-held out: {maes} (of the median age: {naive:.1f}).
+trained with each from so many seeds: {seeds} ({steps} steps, {training} people of IXI, without the part
+that reads the image itself), and {looked_at} of the {held_out} people held out were mapped. Mean absolute
+error of those held out: {maes} (of the median age: {naive:.1f}).
 
 Entropy: 1 is an even map. Regions: how many, largest first, make up 80 % of the map. Seeds: rank
 correlation of the maps of one scan by two seeds. People: that of two people's maps by one network. Retest:
@@ -231,6 +231,8 @@ def _nuance_in_words(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _compare(rnc: Sequence[float], l1: Sequence[float]) -> str:
+    if min(len(rnc), len(l1)) < 2:
+        return "not compared, with one seed"
     if min(rnc) > max(l1):
         return "larger in every seed"
     if max(rnc) < min(l1):

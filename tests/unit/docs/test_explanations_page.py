@@ -59,5 +59,6 @@ def test_nuance_is_claimed_only_where_every_seed_agrees(page: ModuleType) -> Non
         ]
 
     assert "entropy larger in every seed" in page._nuance_in_words(rows([0.8, 0.9], [0.6, 0.7]))
-    assert "entropy smaller in every seed" in page._nuance_in_words(rows([0.5], [0.6, 0.7]))
+    assert "entropy smaller in every seed" in page._nuance_in_words(rows([0.5, 0.4], [0.6, 0.7]))
+    assert "entropy not compared, with one seed" in page._nuance_in_words(rows([0.5], [0.6]))
     assert "entropy no different beyond" in page._nuance_in_words(rows([0.6, 0.9], [0.7, 0.8]))
