@@ -24,6 +24,9 @@ NAVIGATION = {
     "Tutorials": ["tutorials/bids", "tutorials/three_files", "tutorials/loss", "tutorials/table"],
     "How to": [
         "predicting",
+        "report",
+        "bids_app",
+        "scaling",
         "preparation",
         "evaluating",
         "gap_analysis",
@@ -32,7 +35,16 @@ NAVIGATION = {
         "comparing",
         "simulating",
     ],
-    "Understand": ["method", "rank_n_contrast", "model_card", "results", "comparison", "gap", "experiments"],
+    "Understand": [
+        "method",
+        "rank_n_contrast",
+        "model_card",
+        "results",
+        "comparison",
+        "explanations",
+        "gap",
+        "experiments",
+    ],
     "Look up": ["reference", "cli", "settings", "model_folder"],
     "The project": ["changelog", "contributing", "security", "licences"],
 }
