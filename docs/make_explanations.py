@@ -77,7 +77,8 @@ The same network trained on ages that were exchanged among the people ({mae:.1f}
 out) should have other maps: rank correlation with the true network's."""
 RETESTS = """## People scanned twice
 
-{people} people of OASIS-1 were scanned again within 90 days (`slab`). Their predicted ages differ by
+{people} people of OASIS-1 were scanned again within 90 days (`slab`). `slab` has trained on
+them. Their predicted ages differ by
 {years:.1f} years on the average; the profile of years by region correlates {profile:.3f} within a person,
 and the intraclass correlation of a region's years over people is {icc:.2f} (median of regions)."""
 LIMITS = """## What such maps can't say
@@ -99,7 +100,8 @@ COMMANDS = """## Commands
 
 ```
 brainclock reference ixi ds002748 --held-out whole-brain/validation.tsv -o reference
-python benchmarks/planted.py --reference reference --scans ixi --pairs 20 --seed 2026 --write \\
+python benchmarks/planted.py --reference reference --scans ixi --count 3 --pairs 20 --other-pairs 3 \\
+  --seed {planted_seed} --write \\
   --save docs/explanations/whole-brain.json
 python docs/run_explanations.py ageing reference
 python docs/run_explanations.py networks ixi work --seeds {seeds}
@@ -126,7 +128,10 @@ def explanations_page() -> str:
         profile, icc = found["retest_profile"], found["retest_icc"]
         years = found["mean_difference_years"]
         parts += [RETESTS.format(people=found["people"], years=years, profile=profile, icc=icc)]
-    parts += [LIMITS, COMMANDS.format(seeds=networks.get("seeds", 2))]
+    parts += [
+        LIMITS,
+        COMMANDS.format(seeds=networks.get("seeds", 2), planted_seed=_read("whole-brain").get("seed", 1)),
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
