@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,11 @@ def test_both_levels_give_the_pages_of_one_run(dataset: Path, model: Path, tmp_p
     assert errors(bids_issues(out)) == []
 
 
-def test_sessions_can_be_chosen(dataset: Path, model: Path, tmp_path: Path) -> None:
+def test_sessions_can_be_chosen(
+    dataset: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", tempfile.gettempdir())  # which --work-dir sets, with all that follows
+    monkeypatch.setattr(tempfile, "tempdir", None)
     words = (dataset, tmp_path / "out", "participant", "--model", model, "-w", tmp_path / "work")
     assert run(*words, "--session-label", "ses-2") == 0
     assert sorted(path.name for path in (tmp_path / "out" / ".scans").iterdir()) == ["sub-2_ses-2.json"]

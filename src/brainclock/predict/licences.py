@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
 
 #: Licences under which changes to the package itself must be given on.
 _COPYLEFT = re.compile(r"GPL|MPL|EPL|CDDL|Mozilla")
@@ -14,6 +15,10 @@ LIBRARIES: dict[str, str] = {
     "libgomp": "GPL-3.0 with the GCC runtime library exception",
     "libquadmath": "LGPL-2.1-or-later",
 }
+
+
+#: An installed package; a library that brings finders of its own gives objects of its own class, too.
+Installed = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def installed_components(root: str = "brainclock") -> list[Component]:
     """
     from packaging.requirements import Requirement
 
-    found: dict[str, Distribution] = {}
+    found: dict[str, Installed] = {}
     waiting = [root]
     while waiting:
         name = normalised(waiting.pop())
@@ -72,7 +77,7 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _licence(package: Distribution) -> str:
+def _licence(package: Installed) -> str:
     """Return the SPDX expression, else the classifiers, else the first line of the free text."""
     metadata = package.metadata
     for expression in metadata.get_all("License-Expression") or []:
@@ -85,6 +90,6 @@ def _licence(package: Distribution) -> str:
     return ", ".join(classifiers) or "".join(metadata.get_all("License") or []).partition("\n")[0]
 
 
-def _libraries(package: Distribution) -> tuple[str, ...]:
+def _libraries(package: Installed) -> tuple[str, ...]:
     bundled = {file.name.partition("-")[0].partition(".")[0] for file in package.files or []}
     return tuple(sorted(bundled & set(LIBRARIES)))

@@ -86,7 +86,7 @@ def predict(
     >>> answer.status, answer.reason
     ('ok', None)
     >>> print(answer)
-    53.0 years (90 % interval 44.0 to 62.0)
+    56.3 years (90 % interval 47.1 to 65.4)
 
     A scan that is refused is an answer as well, with the figure that failed:
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import brainclock
 from brainclock.cli.main import main
 from brainclock.config import PrepareSettings
 from brainclock.io.nifti import write_volume
@@ -144,6 +145,7 @@ def prepared_once() -> Iterator[None]:
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(brainclock, "prepare_volume", prepare_volume)  # before it can be looked up below
         patch.setattr(chain, "prepare_volume", prepare_volume)
         yield
 
