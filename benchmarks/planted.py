@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from brainclock.config import derive_seed
-from brainclock.explain.attribution import as_volume
+from brainclock.explain.attribution import SMOOTHGRAD, as_volume
 from brainclock.explain.explain import METHODS, map_age, own_reference
 from brainclock.explain.faithfulness import edge_map, faithfulness, random_map
 from brainclock.explain.layers import layer_names
@@ -70,7 +70,9 @@ def main() -> None:
             summaries.append(s)
             cells = f"{s.ratio:.2f} | {s.mass:.3f} | {s.auc:.2f} | {s.sign_right:.0%}"
             print(f"| {s.structure} | {s.method} | {cells} |", flush=True)
-    verdict = judge(summary for summary in summaries if " at " not in summary.method)
+    # a sensitivity says neither older nor younger: it has no sign that could be right
+    judged = [s for s in summaries if " at " not in s.method and s.method != SMOOTHGRAD]
+    verdict = judge(judged)
     print(f"\n{verdict.reason}\n")
     scans = read_scans(loaded, options.scans, options.count) if options.scans else []
     scans = scans or [(pair.after, pair.age) for pair in simulated[: options.count]]

@@ -35,7 +35,8 @@ around it; over chance, it is divided by that region's part of the brain. AUC is
 the region changes more than one elsewhere. A method passes with {LEAST_RATIO:g} times the mass of chance
 and the right sign in {100 * LEAST_SIGN:g} % of the pairs, for ventricles and medial temporal lobe both; the
 best of those that pass is the one that `explain` shows when no method is named. `grad-ram at ...` is
-activation times gradient at an earlier layer."""
+activation times gradient at an earlier layer. SmoothGrad is shown and not judged: a sensitivity says
+neither older nor younger, so that its sign is none."""
 RANDOMISED = """## Maps of spoiled models
 
 A map that survives when the model's weights are exchanged at random shows the brain, not the model. The

@@ -50,7 +50,7 @@ HERE = Path(__file__).parent
 FOLDER, PICTURES = HERE / "explanations", HERE / "pictures"
 YOUNG, MIDDLE, OLD = 30.0, 50.0, 70.0
 #: Maps are made of so many of the people held out.
-LOOKED_AT = 14
+LOOKED_AT = 8
 Explainer = Callable[[Ensemble, PreparedScan, float], AgeMap]
 
 
