@@ -64,9 +64,9 @@ says how much healthy people of one age differ.
 NETWORKS = """## Rank-N-Contrast against L1
 
 The paper shows maps of both and calls those of Rank-N-Contrast more nuanced. Here the same network was
-trained with each from so many seeds: {seeds} ({steps} steps, {training} people of IXI, without the part
-that reads the image itself), and {looked_at} of the {held_out} people held out were mapped. Mean absolute
-error of those held out: {maes} (of the median age: {naive:.1f}).
+trained with each objective ({seeds} seeds, {steps} steps, {training} people of IXI, without the part that
+reads the image itself), and {looked_at} of the {held_out} people held out were mapped. Mean absolute error
+of those held out: {maes} (of the median age: {naive:.1f}).
 
 Entropy: 1 is an even map. Regions: how many, largest first, make up 80 % of the map. Seeds: rank
 correlation of the maps of one scan by two seeds. People: that of two people's maps by one network. Retest:
@@ -78,18 +78,20 @@ The same network trained on ages that were exchanged among the people ({mae:.1f}
 out) should have other maps: rank correlation with the true network's."""
 RETESTS = """## People scanned twice
 
-{people} people of OASIS-1 were scanned again within 90 days (`slab`). `slab` has trained on
-them. Their predicted ages differ by
-{years:.1f} years on the average; the profile of years by region correlates {profile:.3f} within a person,
-and the intraclass correlation of a region's years over people is {icc:.2f} (median of regions)."""
+{people} people of OASIS-1 were scanned again within 90 days (`slab`). `slab` has trained on them. Their
+predicted ages differ by {years:.1f} years on the average; the profile of years by region correlates
+{profile:.3f} within a person, and the intraclass correlation of a region's years over people is {icc:.2f}
+(median of regions)."""
 LIMITS = """## What such maps can't say
 
 - **Not what causes ageing, and not what is wrong with a person.** A map takes the model's arithmetic apart.
   Tissue that ages together shares the years in a way that another model, as accurate, shares otherwise.
-- **Half of the age points coarsely.** In `whole-brain` the network's last feature map has voxels of 64 mm.
-  Its years are put where those voxels are, which is partly outside of the brain: see the row *outside the
-  brain*. They are not left out, since then nothing would add up, and they are no finding about anything
-  outside of the brain. What points is the part that reads the image in blocks.
+- **Half of the age points coarsely.** In `whole-brain` the network's last feature map has voxels of 64 mm,
+  and its map alone hardly differs from one of random ages (above). Its years are spread over what the
+  network sees of the brain in reach of each voxel, so that the sum holds; that is a convention, not a
+  measurement. What points is the part that reads the image in blocks.
+- **The network alone tells no fine story.** The table by objective above says how far two seeds of like
+  accuracy agree about where the years are.
 - **Planted changes are simulated**, clean changes of volume of one structure. Lesions, artefacts, and
   whatever changes contrast were not tried.
 - **A structure that the map passes over may still age.** The table above has structures on which methods
