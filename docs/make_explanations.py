@@ -36,7 +36,8 @@ the region changes more than one elsewhere. A method passes with {LEAST_RATIO:g}
 and the right sign in {100 * LEAST_SIGN:g} % of the pairs, for ventricles and medial temporal lobe both; the
 best of those that pass is the one that `explain` shows when no method is named. `grad-ram at ...` is
 activation times gradient at an earlier layer. SmoothGrad is shown and not judged: a sensitivity says
-neither older nor younger, so that its sign is none."""
+neither older nor younger, so that its sign is none. (That was decided after its
+first pairs were seen; judged, it would not have passed.)"""
 RANDOMISED = """## Maps of spoiled models
 
 A map that survives when the model's weights are exchanged at random shows the brain, not the model. The
@@ -86,10 +87,9 @@ LIMITS = """## What such maps can't say
 
 - **Not what causes ageing, and not what is wrong with a person.** A map takes the model's arithmetic apart.
   Tissue that ages together shares the years in a way that another model, as accurate, shares otherwise.
-- **Half of the age points coarsely.** In `whole-brain` the network's last feature map has voxels of 64 mm,
-  and its map alone hardly differs from one of random ages (above). Its years are spread over what the
-  network sees of the brain in reach of each voxel, so that the sum holds; that is a convention, not a
-  measurement. What points is the part that reads the image in blocks.
+- **Half of the age points coarsely.** In `whole-brain` the network's last feature map has voxels of 64 mm. Its
+  years are spread over what the network sees of the brain in reach of each voxel, so that the sum holds; that
+  is a convention, not a measurement. What points is the part that reads the image in blocks.
 - **The network alone tells no fine story.** The table by objective above says how far two seeds of like
   accuracy agree about where the years are.
 - **Planted changes are simulated**, clean changes of volume of one structure. Lesions, artefacts, and
