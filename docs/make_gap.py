@@ -39,7 +39,8 @@ python docs/run_gap.py oasis1 oasis1-slab slab WORK
 """
 MADE = """## Simulated patients
 
-**Nobody here is a real person.** Heads, disease and scores are simulated ([how](simulating.md)); what
+**Made with the `whole-brain` that came before the present one**, whose registration was another; the command
+gives the figures of the present one. **Nobody here is a real person.** Heads, disease and scores are simulated ([how](simulating.md)); what
 comes out says whether the analysis finds what was put in, and nothing about a disease. It is ready for
 whoever has ADNI or PPMI: [the columns](gap_analysis.md#columns-of-adni-and-ppmi). The volumes are the
 true ones of the simulation: no measured volume can be a stronger rival of the gap.
