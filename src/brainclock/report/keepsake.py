@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 METHOD = "grad-ram"
 #: Rises when keepsakes are drawn otherwise.
 _RECIPE = 1
+_PARTS = {"digest", "sha256", "views", "map", "provenance"}
 _WHITE = 0.995  # quantile of the brain that is white in a picture
 _STRONG = 0.995  # quantile of the map that has the strongest colour
 _OPACITY = 0.6
@@ -82,7 +83,7 @@ def read_keepsake(out: Path, key: str) -> dict[str, Any] | None:
         kept = read_json(path)
     except InputError:
         return None
-    return kept if isinstance(kept, dict) else None
+    return kept if isinstance(kept, dict) and kept.keys() >= _PARTS else None
 
 
 def views_of_prepared(prepared: PreparedScan) -> dict[str, Any]:
